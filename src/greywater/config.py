@@ -1,0 +1,114 @@
+"""One frozen Settings, read once: defaults, then the store's settings, then the environment, then arguments."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from greywater.errors import UsageError
+
+__all__ = ["Settings"]
+
+DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set. Times are in seconds unless the name says otherwise.
+
+    Each setting may be given as an environment variable `GREYWATER_<NAME>`.
+
+    Examples
+    --------
+    >>> Settings().allowed_lateness
+    604800
+    >>> Settings().windows[0]
+    3600
+    """
+
+    store: Path = Path("greywater-store")
+    project: str = "default"
+    #: Sliding windows of the payment features.
+    windows: tuple[int, ...] = (3_600, 6 * 3_600, DAY, 3 * DAY, 7 * DAY, 14 * DAY, 30 * DAY)
+    #: Windows over whole UTC days, in days.
+    day_windows: tuple[int, ...] = (90, 365)
+    #: How far behind the latest event time a payment may be and still not count as late.
+    allowed_lateness: int = 7 * DAY
+    #: How far after its recorded time a payment may be dated.
+    max_ahead: int = DAY
+    #: Largest jump of event time beyond the latest one, in days; `allow_jump` lifts it.
+    max_jump_days: int = 366
+    #: A label without a date is known this many days after its payment.
+    label_delay_days: int = 30
+    #: Time zone of the calendar features (IANA name).
+    timezone: str = "UTC"
+    #: Country of the public holidays (ISO 3166 code), optionally with a subdivision: "DE" or "DE-BY".
+    country: str = "US"
+    #: Currency the windows are counted in; empty = the format's own.
+    base_currency: str = ""
+    #: Rows per recorded chunk.
+    chunk_rows: int = 131_072
+    #: Memory the sort on disk may use, in MB.
+    sort_memory_mb: int = 512
+    #: Threads; 0 = as many as the machine has.
+    threads: int = 0
+    #: Seed of everything random.
+    seed: int = 7
+    #: Cost of a laundering payment that was not alerted, and of an alert that was wasted (same unit).
+    cost_missed: float = 100.0
+    cost_wasted: float = 1.0
+
+    def __post_init__(self) -> None:
+        if any(w <= 0 for w in self.windows) or sorted(set(self.windows)) != list(self.windows):
+            raise UsageError("windows must be positive, increasing seconds", where=f"windows = {self.windows}")
+        if any(d <= 0 for d in self.day_windows) or sorted(set(self.day_windows)) != list(self.day_windows):
+            raise UsageError("day_windows must be positive, increasing days", where=f"day_windows = {self.day_windows}")
+        if self.chunk_rows < 1:
+            raise UsageError("chunk_rows must be at least 1", where=f"chunk_rows = {self.chunk_rows}")
+
+    def with_(self, **changes: Any) -> Settings:
+        """A copy with some settings changed; None means unchanged."""
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+
+    @classmethod
+    def from_environment(cls, environment: dict[str, str] | None = None) -> Settings:
+        """Defaults overlaid by GREYWATER_* variables.
+
+        Examples
+        --------
+        >>> Settings.from_environment({"GREYWATER_SEED": "3"}).seed
+        3
+        """
+        environment = dict(os.environ) if environment is None else environment
+        changes: dict[str, Any] = {}
+        for field in fields(cls):
+            name = f"GREYWATER_{field.name.upper()}"
+            if name in environment:
+                changes[field.name] = _parse(name, environment[name], field.default)
+        return replace(cls(), **changes)
+
+    @property
+    def project_folder(self) -> Path:
+        """Where everything of the project lies: `<store>/projects/<project>`."""
+        return self.store / "projects" / self.project
+
+    @property
+    def worker_threads(self) -> int:
+        """Threads to use, resolved."""
+        return self.threads or os.cpu_count() or 1
+
+
+def _parse(name: str, text: str, default: Any) -> Any:
+    try:
+        if isinstance(default, tuple):
+            return tuple(int(part) for part in text.split(",") if part.strip())
+        if isinstance(default, Path):
+            return Path(text)
+        if isinstance(default, bool):
+            return text.lower() in {"1", "true", "yes"}
+        return type(default)(text)
+    except ValueError:
+        kind = "whole numbers separated by commas" if isinstance(default, tuple) else type(default).__name__
+        raise UsageError(f"{text!r} cannot be read", where=name, mend=f"give {kind}") from None

@@ -1,0 +1,1 @@
+"""Things that say how suspicious a payment is."""
