@@ -173,7 +173,7 @@ def _day(payments: ScoredPayments) -> NDArray[np.integer]:
     horizon = np.maximum.accumulate(payments.time_us)
     if payments.horizon_us is not None:
         horizon = np.maximum(horizon, payments.horizon_us)
-    number = np.cumsum(np.diff(horizon // DAY_US, prepend=horizon[0] // DAY_US) > 0)
+    number: Int64Array = np.cumsum(np.diff(horizon // DAY_US, prepend=horizon[0] // DAY_US) > 0, dtype=np.int64)
     # Sixteen bits, where they do, are sorted by radix.
     return number.astype(np.uint16) if number[-1] < 2**16 else number
 

@@ -1,0 +1,1 @@
+"""Steps that bring the records store from any earlier schema to the present one (Alembic)."""
