@@ -1,0 +1,94 @@
+"""Writes the tables of the made-up world as CSV or Parquet, the same bytes every time."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from greywater.errors import StoreAccessError, StoreFullError
+from greywater.vocab import Int64Array
+
+__all__ = ["decimal_text", "time_text", "write_json", "write_table"]
+
+
+def time_text(seconds: Int64Array, missing: int | None = None) -> pa.Array:
+    """ISO 8601 text in UTC to the second; null where a value is `missing`.
+
+    Examples
+    --------
+    >>> time_text(np.array([0, -1]), missing=-1).to_pylist()
+    ['1970-01-01T00:00:00Z', None]
+    """
+    absent = None if missing is None else seconds == missing
+    moments = pa.array(seconds, pa.int64(), mask=absent).cast(pa.timestamp("s"))
+    return pc.strftime(moments, format="%Y-%m-%dT%H:%M:%SZ")
+
+
+def decimal_text(minor: Int64Array) -> pa.Array:
+    """Minor units as decimal text with two places.
+
+    Examples
+    --------
+    >>> decimal_text(np.array([5, 120_000])).to_pylist()
+    ['0.05', '1200.00']
+    """
+    whole = pa.array(minor, pa.int64()).cast(pa.decimal128(19, 0))
+    return pa.Array.from_buffers(pa.decimal128(21, 2), len(whole), whole.buffers()).cast(pa.string())
+
+
+def write_table(path: Path, columns: dict[str, Any]) -> None:
+    """Write columns of text as CSV (comma, header, no quotes, LF) or, by the file's ending, as Parquet.
+
+    Raises
+    ------
+    StoreAccessError, StoreFullError
+        The file cannot be written.
+    """
+    table = pa.table(columns)
+    with _named_troubles(path):
+        if path.suffix == ".parquet":
+            pq.write_table(table, path, compression="zstd")
+        else:
+            with path.open("wb") as stream:
+                stream.write((",".join(table.column_names) + "\n").encode())
+                options = pa_csv.WriteOptions(include_header=False, quoting_style="none")
+                pa_csv.write_csv(table, stream, write_options=options)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON, one entry of each list a line, so that people can read it.
+
+    Raises
+    ------
+    StoreAccessError, StoreFullError
+        The file cannot be written.
+    """
+    lines = []
+    for key, value in content.items():
+        if isinstance(value, list):
+            entries = ",\n".join("  " + json.dumps(entry, ensure_ascii=False) for entry in value)
+            lines.append(f"{json.dumps(key)}: [\n{entries}\n]" if value else f"{json.dumps(key)}: []")
+        else:
+            lines.append(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}")
+    with _named_troubles(path):
+        path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def _named_troubles(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise StoreFullError("the disk is full", where=str(path), mend="make room and try again") from None
+        mend = "choose a folder that you may write to"
+        raise StoreAccessError(f"the file cannot be written: {error.strerror}", where=str(path), mend=mend) from None
