@@ -1,0 +1,285 @@
+"""Why a payment raised an alert: its contributions, merged by theme, as up to five short sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from greywater.desk import wording as say
+from greywater.desk.sentences import WRITERS, Facts, Payment, Role, Theme
+from greywater.errors import UsageError
+from greywater.features.feature import Feature
+
+__all__ = ["MOST_REASONS", "Payment", "Reason", "ReasonWriter", "theme_of"]
+
+MOST_REASONS: Final = 5
+
+_FLOW: Final = frozenset({"count", "sum", "counterparties", "new_counterparties"})
+_SIZE: Final = frozenset({"mean", "std", "min", "max"})
+_OWN: Final = frozenset({"amount_to_mean", "amount_to_max", "amount_zscore"})
+_HOW: Final = frozenset(
+    {"channel", "currency", "received_currency", "currency_change", "cross_bank", "received_to_paid"}
+)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One sentence and what it rests on.
+
+    Parameters
+    ----------
+    text : str
+        For the investigator, about the alert's entity unless it names another party.
+    theme : str
+        What it is about: "flow", "size", "amount", "tempo", "history", "self", "pass_through", "pair", "how",
+        "when", "late", or the name of a feature that has no theme.
+    features : tuple of str
+        The columns that push, strongest first.
+    values : tuple of (float or None)
+        Their values, None = not defined.
+    contribution : float
+        Sum over the theme's columns, in units of the raw score; above 0 pushes towards an alert.
+    window : int or None
+        Seconds looked back over.
+    whole_days : bool
+        True: the window is counted by whole UTC days.
+    role : {"sender", "receiver"} or None
+        Whose behaviour, as a side of the raising payment.
+    direction : {"out", "in", "self", ""}
+        Which of that party's payments.
+    """
+
+    text: str
+    theme: str
+    features: tuple[str, ...]
+    values: tuple[float | None, ...]
+    contribution: float
+    window: int | None = None
+    whole_days: bool = False
+    role: Role | None = None
+    direction: str = ""
+
+
+def theme_of(name: str) -> Theme:
+    """What a feature is about, read from its name; a name of its own kind is a theme of its own.
+
+    Examples
+    --------
+    >>> theme_of("sender.out.count.7d")
+    Theme(name='flow', role='sender', direction='out', label='7d', window=604800)
+    >>> theme_of("payment.cross_bank").name, theme_of("graph.cycles.30d").name
+    ('how', 'graph.cycles.30d')
+    """
+    parts = name.split(".")
+    first, last = parts[0], parts[-1]
+    if first == "pair":
+        return Theme("pair")
+    if first == "calendar":
+        return Theme("when")
+    if first == "payment":
+        return Theme("amount") if last in ("amount", "round_amount") else _theme_of_payment(name, last)
+    if first in ("sender", "receiver"):
+        role: Role = "sender" if first == "sender" else "receiver"
+        return _theme_of_party(name, role, parts[1:])
+    return Theme(name)
+
+
+def _theme_of_payment(name: str, last: str) -> Theme:
+    if last in _HOW:
+        return Theme("how")
+    return Theme("late") if last == "late" else Theme(name)
+
+
+def _theme_of_party(name: str, role: Role, parts: list[str]) -> Theme:
+    """The theme of `{role}.{parts...}`."""
+    window = say.window_seconds(parts[-1]) if parts else None
+    match parts:
+        case ["age"] | ["out" | "in", "lifetime_count"] | ["lifetime_count"]:
+            return Theme("history", role)
+        case ["out" | "in" as direction, "since_last"]:
+            return Theme("tempo", role, direction)
+        case ["pass_through", label] if window is not None and role == "sender":
+            return Theme("pass_through", role, "in", label, window)
+        case ["self", "count" | "sum", label] if window is not None:
+            return Theme("self", role, "self", label, window)
+        case ["out" | "in" as direction, statistic, label] if window is not None:
+            if statistic in _FLOW:
+                return Theme("flow", role, direction, label, window)
+            if statistic in _SIZE:
+                return Theme("size", role, direction, label, window)
+            if statistic in _OWN:
+                return Theme("amount", role)
+    return Theme(name)
+
+
+class ReasonWriter:
+    """Words the contributions of a detector that was given these features.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The features, in the order of the values and contributions.
+    catalog : mapping of str to Feature
+        Their declarations; a feature that has no theme is worded by its description.
+    base_currency : str
+        Currency of the windows' amounts; `XXX` or empty where there is none.
+    day_windows : tuple of int
+        The windows counted over whole UTC days, in days.
+
+    Examples
+    --------
+    >>> names = ["sender.out.count.1d", "sender.out.counterparties.1d", "sender.out.new_counterparties.1d"]
+    >>> writer = ReasonWriter(names, {}, "USD")
+    >>> payment = Payment("t1", 7, 0, "A", "B", 950_000, "USD", 950_000, "USD")
+    >>> [reason.text for reason in writer.reasons([14, 14, 14], [0.5, 0.2, 1.0], payment, "sender")]
+    ['sent 14 payments to 14 new payees in 24 h']
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        catalog: Mapping[str, Feature],
+        base_currency: str,
+        *,
+        day_windows: tuple[int, ...] = (90, 365),
+    ) -> None:
+        self.names = tuple(names)
+        self._catalog = catalog
+        self._currency = base_currency
+        self._day_windows = day_windows
+        self._themes = tuple(theme_of(name) for name in self.names)
+        self._keys = tuple((theme.name, theme.role, theme.direction) for theme in self._themes)
+
+    def reasons(
+        self,
+        values: Iterable[float],
+        contributions: Iterable[float],
+        payment: Payment,
+        side: Role,
+        *,
+        limit: int = MOST_REASONS,
+    ) -> tuple[Reason, ...]:
+        """Word one payment for the party on one side of it.
+
+        Columns of one theme (the same party, direction and kind, over all windows) are added up and give one
+        sentence, over the window whose columns push hardest. Themes that push away from an alert say nothing;
+        where none pushes towards one, the one that pushes least away speaks, so that no alert is without a reason.
+
+        Parameters
+        ----------
+        values : float[features]
+            The payment's feature row, NaN = not defined.
+        contributions : float[features] or float[features + 1]
+            From `Detector.explain`; a last base value is ignored.
+        payment : Payment
+            The payment itself.
+        side : {"sender", "receiver"}
+            The entity's place in the payment.
+        limit : int
+            Most sentences.
+
+        Returns
+        -------
+        tuple of Reason
+            Strongest first, at least one.
+
+        Raises
+        ------
+        UsageError
+            The lengths do not fit the names.
+        """
+        row = [float(value) for value in values]
+        pushes = [float(push) for push in contributions]
+        if len(row) != len(self.names) or len(pushes) not in (len(row), len(row) + 1):
+            raise UsageError(
+                f"{len(row)} values and {len(pushes)} contributions for {len(self.names)} features",
+                where="reasons",
+                mend="give one value and one contribution a feature, with or without the base value",
+            )
+        facts = Facts(dict(zip(self.names, row, strict=True)), payment, side, self._currency, self._day_windows)
+        groups: dict[tuple[str, Role | None, str], list[int]] = {}
+        for column, key in enumerate(self._keys):
+            if pushes[column] != 0 and math.isfinite(pushes[column]):
+                groups.setdefault(("amount", side, "") if key == ("amount", None, "") else key, []).append(column)
+        total = {key: math.fsum(pushes[column] for column in columns) for key, columns in groups.items()}
+        ranked = sorted(groups, key=lambda key: (-total[key], groups[key][0]))
+        chosen: list[Reason] = []
+        told: set[str] = set()
+        for key in ranked:
+            if len(chosen) == limit or (total[key] <= 0 and chosen):
+                break
+            reason = self._word(facts, groups[key], pushes, total[key])
+            if reason.text not in told:
+                told.add(reason.text)
+                chosen.append(reason)
+        return tuple(chosen) or (self._plain(facts),)
+
+    def _word(self, facts: Facts, columns: list[int], pushes: list[float], total: float) -> Reason:
+        """The sentence of one theme, over its strongest window."""
+        by_push = sorted(columns, key=lambda column: (-pushes[column], column))
+        theme = self._strongest_window(columns, pushes)
+        if theme.name == "amount":
+            theme = replace(theme, role=theme.role or facts.side)
+        writer = WRITERS.get(theme.name)
+        text = writer(facts, theme) if writer else None
+        pushing = [column for column in by_push if pushes[column] > 0] or by_push[:1]
+        names = tuple(self.names[column] for column in pushing)
+        return Reason(
+            text=text or self._described(facts, names[0]),
+            theme=theme.name,
+            features=names,
+            values=tuple(_defined(facts.value(name)) for name in names),
+            contribution=total,
+            window=theme.window,
+            whole_days=theme.window is not None and facts.whole_days(theme.window),
+            role=theme.role,
+            direction=theme.direction,
+        )
+
+    def _strongest_window(self, columns: list[int], pushes: list[float]) -> Theme:
+        """The theme with the window whose columns push hardest together; of equals the shortest."""
+        push: dict[tuple[int, str], float] = {}
+        for column in columns:
+            theme = self._themes[column]
+            key = (theme.window or 0, theme.label)
+            push[key] = push.get(key, 0.0) + pushes[column]
+        window, label = min(push, key=lambda key: (-push[key], key))
+        return replace(self._themes[columns[0]], window=window or None, label=label)
+
+    def _described(self, facts: Facts, name: str) -> str:
+        """Word a feature that has no theme by its declaration, or else by its name."""
+        feature = self._catalog.get(name)
+        value = facts.value(name)
+        if feature is None:
+            return f"{name.replace('_', ' ')} is {say.number(value)}"
+        return f"{feature.description.rstrip('.')}: {_with_unit(value, feature.unit, self._currency)}"
+
+    def _plain(self, facts: Facts) -> Reason:
+        """What is said where nothing contributes: the payment itself."""
+        payment = facts.payment
+        verb, other = ("sent", "to") if facts.side == "sender" else ("received", "from")
+        text = f"{verb} {say.money(payment.amount, payment.currency)} {other} {facts.other}"
+        return Reason(text, "payment", (), (), 0.0, role=facts.side)
+
+
+def _defined(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _with_unit(value: float, unit: str, currency: str) -> str:
+    """A value in words, by the unit of its feature."""
+    if not math.isfinite(value):
+        return "not defined"
+    match unit:
+        case "minor units":
+            return say.money(value, currency)
+        case "seconds":
+            return say.duration(value)
+        case "flag":
+            return "yes" if value else "no"
+        case "payments" | "accounts":
+            return say.count(value, unit.removesuffix("s"))
+        case _:
+            return say.number(value)
