@@ -1,0 +1,99 @@
+"""Columns of any kind as trimmed text, and bytes as text with the rows that are not UTF-8."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+__all__ = ["as_text", "decode", "map_codes", "shorten"]
+
+#: How many characters of a bad value are kept.
+VALUE_LENGTH: Final = 200
+
+
+def as_text(column: pa.Array) -> pa.Array:
+    """The column as Arrow strings, blanks around the values removed, nulls kept.
+
+    Whole numbers in a double column (an id column with gaps, as pandas writes it) lose their ".0".
+
+    Examples
+    --------
+    >>> as_text(pa.array([12.0, None])).to_pylist()
+    ['12', None]
+    >>> as_text(pa.array([" a "])).to_pylist()
+    ['a']
+    """
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return as_text(column.dictionary_decode())
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return pc.utf8_trim_whitespace(column if pa.types.is_string(kind) else column.cast(pa.string()))
+    if pa.types.is_floating(kind):
+        return pa.array([None if value is None else _number(value) for value in column.to_pylist()], pa.string())
+    return column.cast(pa.string())
+
+
+def decode(column: pa.Array) -> tuple[pa.Array, NDArray[np.intp]]:
+    """Bytes as strings, and the positions of the values that are not UTF-8 (null in the result).
+
+    Strings are checked too: a Parquet file may hold bytes that are none.
+
+    Examples
+    --------
+    >>> text, bad = decode(pa.array([b"caf\\xc3\\xa9", b"caf\\xe9"]))
+    >>> text.to_pylist(), bad.tolist()
+    (['café', None], [1])
+    """
+    raw = column.cast(pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary())
+    target = pa.large_string() if pa.types.is_large_binary(raw.type) else pa.string()
+    try:
+        return raw.cast(target), np.empty(0, dtype=np.intp)
+    except pa.ArrowInvalid:
+        values = raw.to_pylist()
+    bad = np.array([i for i, value in enumerate(values) if value is not None and not _is_utf8(value)], dtype=np.intp)
+    for position in bad:
+        values[position] = None
+    return pa.array(values, raw.type).cast(target), bad
+
+
+def map_codes(column: pa.Array) -> tuple[list[str | None], NDArray[np.intp]]:
+    """The distinct texts of a column and, per row, the position among them.
+
+    Examples
+    --------
+    >>> values, codes = map_codes(pa.array(["EUR", "USD", "EUR", None]))
+    >>> values, codes.tolist()
+    (['EUR', 'USD', None], [0, 1, 0, 2])
+    """
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    values: list[str | None] = as_text(column.dictionary).to_pylist()
+    codes = np.asarray(pc.fill_null(column.indices, len(values))).astype(np.intp)
+    return [*values, None], codes
+
+
+def shorten(value: str) -> str:
+    """At most VALUE_LENGTH characters, so that one wild row does not fill the table of rejected rows.
+
+    Examples
+    --------
+    >>> len(shorten("x" * 1000))
+    200
+    """
+    return value if len(value) <= VALUE_LENGTH else value[: VALUE_LENGTH - 1] + "…"
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == value and abs(value) < 2.0**53 and value == int(value) else repr(value)
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
