@@ -20,10 +20,13 @@ __all__ = ["Attempt", "gangs", "plant_attempts", "plant_lookalikes"]
 DAY: Final = 86_400
 HOUR: Final = 3_600
 #: Median of a typical leg, minor units, and the spread of its logarithm.
-_LEG_MEDIAN: Final = 52_000
-_LEG_SPREAD: Final = 1.15
+_LEG_MEDIAN: Final = 65_000
+_LEG_SPREAD: Final = 1.1
 _KEPT_BY_LAUNDERERS: Final = (0.85, 1.0)
 _KEPT_BY_OTHERS: Final = (0.45, 1.0)
+#: Longest duration in days, by shape; "" stands for all others.
+_PACE_OF_LAUNDERERS: Final = {"fan_in": 1.5, "fan_out": 1.5, "bipartite": 2.0, "cycle": 5.0, "random": 5.0, "": 4.0}
+_PACE_OF_OTHERS: Final = {"fan_in": 6.0, "fan_out": 6.0, "bipartite": 6.0, "": 14.0}
 #: Everyday counterparts: what people call them, the shape they have.
 _LOOKALIKES: Final = (
     ("family_ring", "cycle"),
@@ -159,7 +162,9 @@ def plant_attempts(
     planned = _planned(rng, payments)
     attempts = []
     for number, (shape, sizes) in enumerate(planned):
-        began, ends = _stretch(rng, shape, start, days, number / len(planned), (number + 1) / len(planned))
+        began, ends = _stretch(
+            rng, _PACE_OF_LAUNDERERS, shape, start, days, number / len(planned), (number + 1) / len(planned)
+        )
         gang = int(rng.integers(len(groups)))
         open_now = population.opened <= began
         own = np.array([member for member in groups[gang] if open_now[member]], dtype=np.int64)
@@ -189,7 +194,9 @@ def plant_lookalikes(seed: int, population: Population, start: int, days: int, p
     planned = _planned(rng, payments)
     groups = []
     for number, (shape, sizes) in enumerate(planned):
-        began, ends = _stretch(rng, shape, start, days, number / len(planned), (number + 1) / len(planned))
+        began, ends = _stretch(
+            rng, _PACE_OF_OTHERS, shape, start, days, number / len(planned), (number + 1) / len(planned)
+        )
         open_now = population.opened <= began
         accounts = _neighbours(rng, population, open_now, sum(sizes))
         legs = _legs(rng, population, shape, sizes, accounts, (began, ends), _KEPT_BY_OTHERS)
@@ -222,10 +229,12 @@ def _leg_count(shape: str, sizes: Sequence[int]) -> float:
     return sum(sizes) - (len(sizes) > 1)
 
 
-def _stretch(rng: np.random.Generator, shape: str, start: int, days: int, early: float, late: float) -> tuple[int, int]:
-    """Begin and end of one attempt: hours to two weeks, inside the world."""
-    longest = min(6.0 if shape in {"fan_in", "fan_out", "bipartite"} else 14.0, days / 4)
-    length = int(rng.uniform(longest / 8, longest) * DAY)
+def _stretch(
+    rng: np.random.Generator, longest: dict[str, float], shape: str, start: int, days: int, early: float, late: float
+) -> tuple[int, int]:
+    """Begin and end of one group of payments inside the world; `longest` in days by shape, "" for all others."""
+    most = min(longest.get(shape, longest[""]), days / 4)
+    length = int(rng.uniform(most / 5, most) * DAY)
     room = days * DAY - length - HOUR
     began = start + HOUR // 2 + int(rng.uniform(early, late) * room)
     return began, began + length

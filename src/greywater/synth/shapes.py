@@ -69,7 +69,7 @@ class Plan:
 
     def first(self, sender: int, receiver: int, latest: int) -> Leg:
         """A leg that brings money in: it rests on nothing before."""
-        amount = _tidy(self.rng, int(self.amount * self.rng.lognormal(0.0, 0.35)))
+        amount = _tidy(self.rng, int(self.amount * self.rng.lognormal(0.0, 0.25)))
         return Leg(sender, receiver, self.clock(sender, receiver, self.start, latest), amount)
 
     def onward(self, sender: int, receivers: Sequence[int], incoming: Sequence[Leg], latest: int) -> list[Leg]:
@@ -203,13 +203,13 @@ def _stack(plan: Plan) -> list[Leg]:
 SHAPES: Final = {
     shape.name: shape
     for shape in (
-        Shape("fan_out", ((1, 1), (5, 10)), _fan_out),
-        Shape("fan_in", ((1, 1), (5, 10)), _fan_in),
-        Shape("gather_scatter", ((1, 1), (3, 6), (2, 5)), _gather_scatter),
-        Shape("scatter_gather", ((1, 1), (3, 6), (1, 1)), _scatter_gather),
+        Shape("fan_out", ((1, 1), (6, 12)), _fan_out),
+        Shape("fan_in", ((1, 1), (6, 12)), _fan_in),
+        Shape("gather_scatter", ((1, 1), (4, 8), (3, 6)), _gather_scatter),
+        Shape("scatter_gather", ((1, 1), (4, 8), (1, 1)), _scatter_gather),
         Shape("cycle", ((3, 8),), _cycle),
         Shape("random", ((4, 8),), _random),
-        Shape("bipartite", ((2, 3), (2, 4)), _bipartite),
-        Shape("stack", ((2, 3), (2, 3), (2, 3)), _stack),
+        Shape("bipartite", ((2, 3), (3, 5)), _bipartite),
+        Shape("stack", ((2, 3), (2, 4), (2, 3)), _stack),
     )
 }

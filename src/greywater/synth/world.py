@@ -133,9 +133,9 @@ def make_world(
         progress.step("making up a world of payments", 4)
     population = make_population(seed, accounts, WORLD_START, days)
     wanted = payments / ONE_DIRTY_IN
-    groups = gangs(seed, population, max(2, min(8, round(wanted / 35))))
+    groups = gangs(seed, population, max(2, min(8, round(wanted / 50))))
     attempts = plant_attempts(seed, population, groups, WORLD_START, days, round(wanted))
-    lookalikes = plant_lookalikes(seed, population, WORLD_START, days, round(wanted * 1.5))
+    lookalikes = plant_lookalikes(seed, population, WORLD_START, days, round(wanted))
     _advance(progress)
     world = _assemble(seed, population, attempts, lookalikes, days, payments)
     ties = _all_ties(seed, population, groups)
