@@ -93,7 +93,7 @@ krb5_headers() {
 }
 
 pip_install() {
-    "$VENV_PYTHON" -m pip install --quiet --constraint "$LOCK" "$@" </dev/null
+    "$VENV_PYTHON" -m pip install -qq --constraint "$LOCK" "$@" </dev/null
 }
 
 # set_up EXTRA...: .venv holds the locked core and these extras afterwards. Does nothing where it already does.
@@ -115,7 +115,7 @@ set_up() {
         pip_install "$(grep -i '^torch==' "$LOCK")" || fail "torch could not be installed; pip says why above"
         ;;
     esac
-    say "installing the locked set into .venv: $names"
+    say "installing the locked set into .venv: $names (the first time takes minutes)"
     names="${names#core}"
     names="${names#,}"
     pip_install --editable "$ROOT${names:+[$names]}" || fail "pip could not install the locked set; it says why above"
