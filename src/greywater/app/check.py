@@ -1,0 +1,173 @@
+"""The use case that verifies a project: files against their hashes, order, counts, frozen alerts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow.compute as pc
+
+from greywater.app.audit import audited
+from greywater.app.file_log import complete_files
+from greywater.app.side_records import SIDE_TABLES
+from greywater.app.wiring import Project, open_project
+from greywater.config import Settings
+from greywater.stores.lock import WriterLock
+from greywater.stores.ports import Finding
+from greywater.vocab import Actor, Progress
+
+__all__ = ["CheckResult", "check"]
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What a check found.
+
+    Parameters
+    ----------
+    findings : tuple of Finding
+        What is wrong, and how to mend each; empty where all is well.
+    payments : int
+        Payments in the ledger.
+    files : int
+        Payment files recorded whole.
+    rejected : int
+        Rows set aside.
+    alerts : int
+        Alerts raised in all runs.
+    records : dict
+        Rows per table of side records.
+    """
+
+    findings: tuple[Finding, ...]
+    payments: int
+    files: int
+    rejected: int
+    alerts: int
+    records: dict[str, int]
+
+
+def check(actor: Actor, settings: Settings, progress: Progress | None = None, *, wait: float = 0.0) -> CheckResult:
+    """Verify the project that the settings name, and change nothing.
+
+    Parameters
+    ----------
+    actor : Actor
+        Who asks; must be allowed to `check`.
+    settings : Settings
+        Store and project.
+    progress : Progress, optional
+        Told how far it is.
+    wait : float
+        Seconds to wait for a writer: while one is at work the counts cannot agree.
+
+    Returns
+    -------
+    CheckResult
+
+    Raises
+    ------
+    AccessDeniedError
+        The actor may not.
+    StoreError
+        There is no such project, or it cannot be opened at all.
+    StoreLockedError
+        A writer is at work.
+    """
+    with audited(settings, actor, "check", f"project {settings.project}") as detail:
+        with (
+            open_project(settings, actor) as project,
+            WriterLock(project.folder, wait_seconds=wait),
+        ):
+            result = _check(project, progress)
+        detail.update(findings=len(result.findings), payments=result.payments)
+    return result
+
+
+def _check(project: Project, progress: Progress | None) -> CheckResult:
+    findings: list[Finding] = []
+    steps = (
+        ("verifying payments", project.ledger.check),
+        ("verifying other records", project.tables.check),
+        ("verifying alerts", project.records.check),
+    )
+    for name, verify in steps:
+        if progress is not None:
+            progress.step(name)
+        findings.extend(verify())
+    if progress is not None:
+        progress.step("comparing counts")
+    records = {name: _rows(project, name) for name in (*SIDE_TABLES, "rejected")}
+    findings.extend(_count_findings(project))
+    findings.extend(_known_findings(project))
+    rejected = records.pop("rejected")
+    alerts = sum(len(project.records.alerts(run.id)) for run in project.records.runs())
+    return CheckResult(
+        findings=tuple(findings),
+        payments=project.ledger.next_seq,
+        files=len(complete_files(project.tables)),
+        rejected=rejected,
+        alerts=alerts,
+        records=records,
+    )
+
+
+def _rows(project: Project, table: str) -> int:
+    return sum(batch.num_rows for batch in project.tables.scan(table))
+
+
+def _count_findings(project: Project) -> list[Finding]:
+    """The ledger against the files and the interrupted ingests."""
+    findings = []
+    files = complete_files(project.tables)
+    recorded = 0
+    for row in files.values():
+        recorded += row["recorded"]
+        if row["rows"] != row["recorded"] + row["duplicate"] + row["rejected"] + row["skipped"]:
+            findings.append(
+                Finding(
+                    f"table files, {row['name']}",
+                    f"its {row['rows']} rows are not recorded + duplicate + rejected + skipped",
+                    "restore the table from a backup of the store",
+                )
+            )
+    done = {row["ingest"] for row in files.values()}
+    next_seq = project.ledger.next_seq
+    for entry in project.file.unfinished:
+        count = entry.recorded(next_seq)
+        if entry.ingest in done or not count:
+            continue
+        recorded += count
+        findings.append(
+            Finding(
+                "project.json",
+                f"the recording of {', '.join(entry.files)} was interrupted after {count} payments",
+                "give the same greywater ingest command again; it goes on where it stopped",
+            )
+        )
+    if recorded != next_seq:
+        findings.append(
+            Finding(
+                "ledger and table files",
+                f"the ledger holds {next_seq} payments, the files recorded account for {recorded}",
+                "restore the project from a backup, or record the files into a new project",
+            )
+        )
+    return findings
+
+
+def _known_findings(project: Project) -> list[Finding]:
+    """Every side record was recorded after a payment that the ledger holds."""
+    findings = []
+    for name in SIDE_TABLES:
+        latest = max(
+            (pc.max(batch.column(0)).as_py() for batch in project.tables.scan(name, ["after_seq"])), default=-1
+        )
+        if latest is not None and latest >= project.ledger.next_seq:
+            findings.append(
+                Finding(
+                    f"table {name}",
+                    f"a row was recorded after payment {latest}, the ledger ends at {project.ledger.next_seq - 1}",
+                    "restore the ledger and the table from the same backup",
+                )
+            )
+    return findings

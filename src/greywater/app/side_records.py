@@ -1,0 +1,198 @@
+"""Records labels, accounts, parties, relationships and seeds, each with the moment from which it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from greywater.app.file_log import file_digest
+from greywater.app.known import UNKNOWN, Horizons, accounts_last_paid, payments_dated
+from greywater.app.wiring import Project
+from greywater.formats.records import (
+    RecordsRead,
+    read_accounts,
+    read_labels,
+    read_parties,
+    read_relationships,
+    read_seeds,
+)
+from greywater.vocab import (
+    ACCOUNT_SCHEMA,
+    LABEL_SCHEMA,
+    PARTY_SCHEMA,
+    RELATIONSHIP_SCHEMA,
+    SEED_SCHEMA,
+    Int64Array,
+)
+
+__all__ = ["SIDE_TABLES", "SideOutcome", "SideRecords", "read_side_records", "record_side_records"]
+
+_DAY_US: Final = 86_400_000_000
+_MOMENT: Final = pa.timestamp("us", tz="UTC")
+
+#: Table -> its schema, its reader, and the column that stands in for a missing known_since ("" = none).
+SIDE_TABLES: Final[dict[str, tuple[pa.Schema, Callable[[Path], RecordsRead], str]]] = {
+    "labels": (LABEL_SCHEMA, read_labels, ""),
+    "accounts": (ACCOUNT_SCHEMA, read_accounts, "opened"),
+    "parties": (PARTY_SCHEMA, read_parties, ""),
+    "relationships": (RELATIONSHIP_SCHEMA, read_relationships, "valid_from"),
+    "seeds": (SEED_SCHEMA, read_seeds, ""),
+}
+
+
+@dataclass(frozen=True)
+class SideRecords:
+    """A file of side records, read and not yet recorded.
+
+    Parameters
+    ----------
+    table : str
+        One of `SIDE_TABLES`.
+    name : str
+        Base name of the file.
+    sha256 : str
+        Of its bytes.
+    rows, rejected : pa.Table
+        As the reader gave them.
+    """
+
+    table: str
+    name: str
+    sha256: str
+    rows: pa.Table
+    rejected: pa.Table
+
+
+@dataclass(frozen=True)
+class SideOutcome:
+    """What became of a file of side records.
+
+    Parameters
+    ----------
+    table, name : str
+        Where it went and the base name of the file.
+    rows, rejected : int
+        Rows that could be used and rows set aside.
+    unmatched : int
+        Labels whose payment or account is not in the ledger.
+    undated : int
+        Seeds without a date: they are known from now on.
+    known : bool
+        True where the same bytes had been recorded before; nothing was added then.
+    """
+
+    table: str
+    name: str
+    rows: int
+    rejected: int
+    unmatched: int = 0
+    undated: int = 0
+    known: bool = False
+
+
+def read_side_records(paths: dict[str, Path | None]) -> list[SideRecords]:
+    """Read the files of side records that were given.
+
+    Parameters
+    ----------
+    paths : dict
+        Table -> file, None where there is none.
+
+    Returns
+    -------
+    list of SideRecords
+
+    Raises
+    ------
+    InputError
+        A file cannot be read as what it was given for.
+    """
+    found = []
+    for table, (_, reader, _) in SIDE_TABLES.items():
+        path = paths.get(table)
+        if path is not None:
+            read = reader(path)
+            found.append(SideRecords(table, path.name, file_digest(path), read.rows, read.rejected))
+    return found
+
+
+def record_side_records(project: Project, records: SideRecords) -> SideOutcome:
+    """Record one file, in one commit that a second call with the same bytes does not repeat.
+
+    Parameters
+    ----------
+    project : Project
+        Open for writing; its payments are recorded already.
+    records : SideRecords
+        What was read.
+
+    Returns
+    -------
+    SideOutcome
+
+    Notes
+    -----
+    SEMANTICS: Other records. A missing date is filled so that nothing is known too early: a label is known
+    `label_delay_days` after its payment (of an account: its last one; of something the ledger does not know: after
+    the latest payment), a seed from the latest payment on. Accounts count from their opening, relationships from
+    `valid_from`; parties, and accounts and relationships without any date, are standing data and known from the start.
+    """
+    schema, _, stand_in = SIDE_TABLES[records.table]
+    rows = records.rows
+    unmatched = undated = 0
+    moments = _moments(rows["known_since"])
+    if records.table == "labels":
+        moments, unmatched = _labels_known_since(project, rows, moments)
+    elif records.table == "seeds":
+        undated = int((moments == UNKNOWN).sum())
+        moments = np.where(moments == UNKNOWN, _latest(project), moments)
+    elif stand_in:
+        moments = np.where(moments == UNKNOWN, _moments(rows[stand_in]), moments)
+    after = _after_seq(project, moments)
+    known_since = pa.array(moments, mask=moments == UNKNOWN, type=pa.int64()).cast(_MOMENT)
+    columns = {**{name: rows[name] for name in rows.column_names}, "known_since": known_since, "after_seq": after}
+    table = pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+    added = True
+    if table.num_rows:
+        added = project.tables.append(records.table, table, transaction=f"{records.table}/{records.sha256}")
+    if records.rejected.num_rows:
+        project.tables.append("rejected", records.rejected, transaction=f"rejected/{records.table}/{records.sha256}")
+    return SideOutcome(
+        records.table, records.name, rows.num_rows, records.rejected.num_rows, unmatched, undated, known=not added
+    )
+
+
+def _moments(column: pa.ChunkedArray) -> Int64Array:
+    """Microseconds since 1970, `UNKNOWN` where null."""
+    return np.asarray(column.cast(_MOMENT).cast(pa.int64()).fill_null(UNKNOWN).to_numpy(), dtype=np.int64)
+
+
+def _latest(project: Project) -> int:
+    """H: the greatest event time recorded, the moment of recording in event time; 1970 for an empty ledger."""
+    return project.ledger.horizon or 0
+
+
+def _labels_known_since(project: Project, rows: pa.Table, moments: Int64Array) -> tuple[Int64Array, int]:
+    """Known_since of each label, and how many name a payment or account the ledger does not know."""
+    tx_ids, accounts = (rows[name].combine_chunks() for name in ("tx_id", "account"))
+    dated = payments_dated(project.ledger, tx_ids)
+    has_account = accounts.is_valid().to_numpy(zero_copy_only=False)
+    if has_account.any():
+        dated = np.maximum(dated, accounts_last_paid(project.ledger, accounts))
+    unmatched = int((dated == UNKNOWN).sum())
+    dated = np.where(dated == UNKNOWN, _latest(project), dated)
+    delayed = dated + project.settings.label_delay_days * _DAY_US
+    return np.where(moments == UNKNOWN, delayed, moments), unmatched
+
+
+def _after_seq(project: Project, moments: Int64Array) -> Int64Array:
+    """After_seq of each record; -1, known from the start, where it has no date."""
+    order = np.argsort(moments, kind="stable")
+    answers = np.empty(len(moments), dtype=np.int64)
+    answers[order] = Horizons(project.ledger).after_seq(moments[order])
+    return answers

@@ -1,0 +1,149 @@
+"""`greywater ingest`: words into a request, a result into a table or JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from greywater.cli.output import settings_of, show_rows, show_warnings, write_json
+from greywater.cli.progress import Shown
+
+if TYPE_CHECKING:
+    from greywater.app.ingest import IngestResult
+    from greywater.config import Settings
+
+__all__ = ["Order", "ingest", "result_in_json"]
+
+
+class Order(StrEnum):
+    """Which order payments of one command are recorded in."""
+
+    time = "time"
+    file = "file"
+
+
+def ingest(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH...", help="Files of payments: .csv, .csv.gz or .parquet.")
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Known format; told by the header where left out.")
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TOML file that says what the columns mean.")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(metavar="FILE", help="Labels of payments or accounts.")] = None,
+    accounts: Annotated[Path | None, typer.Option(metavar="FILE", help="Accounts and their customers.")] = None,
+    parties: Annotated[Path | None, typer.Option(metavar="FILE", help="Customers.")] = None,
+    relationships: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Who owns, directs or is related to whom.")
+    ] = None,
+    seeds: Annotated[Path | None, typer.Option(metavar="FILE", help="Confirmed launderers.")] = None,
+    fx: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Dated rates to the base currency: date, currency, rate.")
+    ] = None,
+    base_currency: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Currency to count in; settled at the first ingest.")
+    ] = None,
+    order: Annotated[
+        Order, typer.Option(help="Record by time (then file, then row), or as the files stand.")
+    ] = Order.time,
+    allow_jump: Annotated[
+        bool, typer.Option("--allow-jump", help="Accept payments dated more than a year after all others.")
+    ] = False,
+    store: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the store. [default: ./greywater-store]")
+    ] = None,
+    project: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Project in the store. [default: default]")
+    ] = None,
+    wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Wait for another writer so long.")] = 0.0,
+    json: Annotated[
+        str | None,
+        typer.Option("--json", metavar="-|FILE", help="Write the result as JSON to standard output or FILE."),
+    ] = None,
+) -> None:
+    """Record payments and what is known beside them, once, in order.
+
+    Files recorded before are skipped, rows recorded before are counted as duplicates, rows that cannot be
+    read are set aside with their reason. Stopped at any moment, the same command goes on where it stopped.
+
+    Examples
+
+        greywater ingest january.csv february.csv
+
+        greywater ingest payments.parquet --labels labels.csv --store ./bank
+
+        greywater ingest export.csv --mapping bank.toml --fx rates.csv --json -
+    """
+    from greywater.app.ingest import IngestRequest
+    from greywater.app.ingest import ingest as record
+    from greywater.vocab import Actor
+
+    settings = settings_of(store, project, base_currency)
+    request = IngestRequest(
+        paths=tuple(paths or ()),
+        format=format,
+        mapping=mapping,
+        order=order.value,
+        fx=fx,
+        labels=labels,
+        accounts=accounts,
+        parties=parties,
+        relationships=relationships,
+        seeds=seeds,
+        allow_jump=allow_jump,
+        wait=wait,
+    )
+    with Shown() as progress:
+        result = record(Actor(project=settings.project), settings, request, progress)
+    if json is not None:
+        write_json(result_in_json(result, settings), json)
+    if json != "-":
+        _show(result, settings)
+    show_warnings(result.warnings)
+    if result.counts.read and result.counts.rejected == result.counts.read:
+        show_warnings(["no row could be recorded; see the table `rejected` of the store for the reason of each"])
+        raise typer.Exit(3)
+
+
+def result_in_json(result: IngestResult, settings: Settings) -> dict[str, Any]:
+    """The result in JSON types, as docs/cli.md describes it."""
+    return {
+        "store": str(settings.store),
+        "project": settings.project,
+        "counts": asdict(result.counts),
+        "files": [asdict(file) for file in result.files],
+        "records": [asdict(records) for records in result.records],
+        "first_seq": result.first_seq,
+        "next_seq": result.next_seq,
+        "resolution_us": result.resolution_us,
+        "base_currency": result.base_currency,
+        "rates": result.rates_name,
+        "has_labels": result.has_labels,
+        "resumed": result.resumed,
+        "warnings": list(result.warnings),
+        "mended": list(result.mended),
+    }
+
+
+def _show(result: IngestResult, settings: Settings) -> None:
+    columns = ("read", "recorded", "duplicate", "rejected", "skipped")
+    rows: list[tuple[Any, ...]] = [
+        (file.name, file.format, *(getattr(file.counts, name) for name in columns)) for file in result.files
+    ]
+    if len(rows) > 1:
+        rows.append(("all", "", *(getattr(result.counts, name) for name in columns)))
+    if rows:
+        show_rows("Payments", ("file", "format", *columns), rows)
+    if result.records:
+        sides = [(each.name, each.table, 0 if each.known else each.rows, each.rejected) for each in result.records]
+        show_rows("Other records", ("file", "table", "recorded", "rejected"), sides)
+    typer.echo(
+        f"{settings.store} holds {result.next_seq:,} payments of project {settings.project}, "
+        f"counted in {result.base_currency or 'no currency yet'}."
+    )

@@ -1,0 +1,172 @@
+"""The command `greywater`: names its sub-commands, loads the one that is called, and ends with one clear message."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from greywater._version import __version__
+from greywater.errors import GreywaterError
+
+__all__ = ["COMMANDS", "Command", "application", "run"]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A sub-command that is imported when it is called.
+
+    Parameters
+    ----------
+    home : str
+        `module:function`; the function has typer's annotations.
+    about : str
+        One line for the list of commands.
+    """
+
+    home: str
+    about: str
+
+    @property
+    def module(self) -> str:
+        """Name of the module."""
+        return self.home.partition(":")[0]
+
+    def load(self) -> Callable[..., None]:
+        """Import the function."""
+        module, _, name = self.home.partition(":")
+        return getattr(import_module(module), name)  # type: ignore[no-any-return]
+
+
+#: Sub-commands by name, in the order in which `--help` shows them.
+COMMANDS: Final = {
+    "run": Command(
+        "greywater.cli.run:run", "Record payments, score them, and rank who is worth an investigator's hour."
+    ),
+    "ingest": Command("greywater.cli.ingest:ingest", "Record payments and what is known beside them, once, in order."),
+    "check": Command("greywater.cli.check:check", "Verify the files, the order and the counts of a store."),
+}
+
+ABOUT: Final = """Greywater finds money laundering in payment data and says why.
+
+Examples
+
+    greywater run payments.csv --labels labels.csv --report report.html
+
+    greywater ingest january.parquet february.parquet --store ./bank
+
+    greywater check --store ./bank
+
+`greywater COMMAND --help` shows the options of a command. Documentation: docs/cli.md.
+"""
+
+
+class _LazyCommand(TyperCommand):
+    """Stands for a sub-command in the list of commands, and becomes it when it is called."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Import the command and let it parse its arguments."""
+        return loaded(str(self.name)).make_context(info_name, args, parent=parent, **extra)
+
+
+class _Commands(TyperGroup):
+    """The sub-commands, each imported only when it is called, and the end of every one of them."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, command in COMMANDS.items():
+            if find_spec(command.module) is not None:
+                self.commands[name] = _LazyCommand(name, callback=None, help=command.about)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the sub-command; turn what stopped it into a message and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except (GreywaterError, KeyboardInterrupt, MemoryError, OSError) as error:
+            if wants_traceback():
+                raise
+            raise typer.Exit(_explain(error)) from None
+
+
+def wants_traceback() -> bool:
+    """Whether `--debug` or GREYWATER_DEBUG=1 was given."""
+    return os.environ.get("GREYWATER_DEBUG", "") not in ("", "0")
+
+
+def loaded(name: str) -> Any:
+    """The sub-command itself, imported."""
+    single = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+    single.command(name)(COMMANDS[name].load())
+    return typer.main.get_command(single)
+
+
+def _explain(error: BaseException) -> int:
+    """Say what stopped the command, on standard error; returns the exit code."""
+    from greywater.cli.output import show_error
+
+    return show_error(error)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"greywater {__version__}")
+        raise typer.Exit
+
+
+def application() -> Any:
+    """The command with all its sub-commands, as typer runs it."""
+    app = typer.Typer(
+        cls=_Commands,
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @app.callback(help=ABOUT)
+    def greywater(
+        version: Annotated[
+            bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and stop.")
+        ] = False,
+        debug: Annotated[
+            bool, typer.Option("--debug", help="Show the whole traceback of an error; may stand anywhere.")
+        ] = False,
+    ) -> None:
+        from greywater.cli.logs import configure_logging
+
+        configure_logging()
+
+    return typer.main.get_command(app)
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the command `greywater`.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The words after the command; those of the process where left out.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    plain = words.index("--") if "--" in words else len(words)
+    if "--debug" in words[:plain]:
+        words = [word for place, word in enumerate(words) if place >= plain or word != "--debug"]
+        os.environ["GREYWATER_DEBUG"] = "1"
+    try:
+        application()(words, prog_name="greywater")
+    except Exception as error:  # the last door: nothing but a message may reach the person
+        if wants_traceback():
+            raise
+        sys.exit(_explain(error))
+
+
+if __name__ == "__main__":
+    run()
