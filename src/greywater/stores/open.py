@@ -1,0 +1,66 @@
+"""From a URL to an adapter: `delta:./data` and `memory:`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from greywater.errors import UsageError
+from greywater.stores.memory import MemoryLedger, MemoryTables
+from greywater.stores.ports import Ledger, Tables
+
+__all__ = ["open_ledger", "open_tables"]
+
+
+def open_ledger(
+    url: str, *, max_ahead_us: int, max_jump_us: int | None, read_only: bool = False, wait_seconds: float = 0.0
+) -> Ledger:
+    """Open the ledger that a URL names.
+
+    Parameters
+    ----------
+    url : str
+        `delta:<project folder>` or `memory:`.
+    max_ahead_us, max_jump_us, read_only, wait_seconds
+        As for `DeltaLedger`.
+
+    Raises
+    ------
+    UsageError
+        The URL names no known kind of store.
+
+    Examples
+    --------
+    >>> open_ledger("memory:", max_ahead_us=0, max_jump_us=None).next_seq
+    0
+    """
+    kind, path = _split(url, "ledger")
+    if kind == "memory":
+        return MemoryLedger(max_ahead_us=max_ahead_us, max_jump_us=max_jump_us)
+    from greywater.stores.delta import DeltaLedger
+
+    options: dict[str, Any] = {"read_only": read_only, "wait_seconds": wait_seconds}
+    return DeltaLedger(path, max_ahead_us=max_ahead_us, max_jump_us=max_jump_us, **options)
+
+
+def open_tables(url: str, *, read_only: bool = False) -> Tables:
+    """Open the tables that a URL names: `delta:<project folder>` or `memory:`.
+
+    Examples
+    --------
+    >>> open_tables("memory:").read("labels") is None
+    True
+    """
+    kind, path = _split(url, "tables")
+    if kind == "memory":
+        return MemoryTables()
+    from greywater.stores.delta_tables import DeltaTables
+
+    return DeltaTables(path, read_only=read_only)
+
+
+def _split(url: str, what: str) -> tuple[str, Path]:
+    kind, colon, rest = url.partition(":")
+    if (kind == "memory" and not rest and colon) or (kind == "delta" and rest):
+        return kind, Path(rest)
+    raise UsageError(f"{url!r} names no {what}", where="store URL", mend="give delta:<folder> or memory:")
