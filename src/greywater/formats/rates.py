@@ -11,10 +11,11 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from greywater.errors import FormatError, UsageError
-from greywater.formats.sidefile import Rejections, open_side_file, parse_time
+from greywater.formats.sidefile import SideFile
 from greywater.vocab import MAX_AMOUNT, RATE_SCHEMA, REJECTED_SCHEMA, Float64Array, Int64Array, currency_exponent
 
 __all__ = ["Rates"]
@@ -33,9 +34,11 @@ _FAST_DENOMINATOR: Final = 10**18
 _WORD: Final = 2**64
 _KEY_STRIDE: Final = 2**33
 
-_DATE = ("date", "day", "rate_date", "valid_from")
-_CURRENCY_COLUMN = ("currency", "currency_code", "ccy", "iso")
-_RATE = ("rate", "fx_rate", "exchange_rate", "value")
+_COLUMNS: Final = {
+    "date": ("date", "day", "rate_date", "valid_from"),
+    "currency": ("currency", "currency_code", "ccy", "iso"),
+    "rate": ("rate", "fx_rate", "exchange_rate", "value"),
+}
 
 
 @dataclass(frozen=True)
@@ -122,29 +125,15 @@ class Rates:
         """
         if not _CURRENCY.fullmatch(base):
             raise UsageError(f"{base!r} is no currency code", where="base currency", mend="give a code such as USD")
-        file = open_side_file(path)
-        found = [file.column(*names) for names in (_DATE, _CURRENCY_COLUMN, _RATE)]
-        if any(column is None for column in found):
-            raise FormatError(
-                f"a rates file needs the columns date, currency and rate; found {', '.join(file.names)}",
-                where=str(path),
-                mend="name the columns so; a rate is the number of base units for one unit of the currency",
-            )
-        (_, days), (_, codes), (_, values) = (column for column in found if column is not None)
-        seen: dict[tuple[int, str], str] = {}
-        for row, day_text, code, value in zip(file.row.tolist(), days, codes, values, strict=True):
-            entry = _checked(file.rejections, row, day_text, code, value, base)
-            if entry is None:
-                continue
-            day, code_found, rate = entry
-            before = seen.setdefault((day, code_found), rate)
-            if _fraction(before) != _fraction(rate):
-                message = f"{code_found} has the rate {before} on this day already; keep one of the two"
-                file.rejections.add(row, "rate", rate, "conflict", message)
-        rejected = file.rejections.table()
+        file = SideFile(path, _COLUMNS)
+        file.need("date", "currency", "rate", what="a rates file (base units for one unit of the currency)")
+        seen = _usable(file, base)
+        rejected = file.rejected()
         if not seen:
-            first = f"; row {rejected['row'][0]}: {rejected['message'][0]}" if rejected.num_rows else ""
-            raise FormatError(f"no usable rate{first}", where=str(path), mend="give date, currency, rate, a row each")
+            first = f"; {rejected['message'][0]}" if rejected.num_rows else ""
+            raise FormatError(
+                f"no usable rate{first}", where=str(path), mend="give date, currency and rate in each row"
+            )
         order = sorted(seen)
         table = _table([day for day, _ in order], [code for _, code in order], [seen[key] for key in order])
         return cls(table, base=base, name=name or Path(path).name, rejected=rejected)
@@ -248,26 +237,30 @@ def _fraction(text: str) -> Fraction | None:
     return value if value > 0 else None
 
 
-def _checked(
-    rejections: Rejections, row: int, day_text: str | None, code: str | None, value: str | None, base: str
-) -> tuple[int, str, str] | None:
-    moment = parse_time(day_text) if day_text else None
-    if moment is None:
-        rejections.add(row, "date", day_text, "bad_time", "this is no date; write it as 2024-01-31")
-        return None
-    code = code.upper() if code else code
-    if code is None or not _CURRENCY.fullmatch(code):
-        rejections.add(row, "currency", code, "bad_currency", "this is no currency code; write one such as EUR")
-        return None
-    rate = _fraction(value) if value else None
-    if value is None or rate is None:
-        message = "a rate is a positive decimal number with a point and at most 30 digits on each side of it"
-        rejections.add(row, "rate", value, "bad_rate", message)
-        return None
-    if code == base and rate != 1:
-        rejections.add(row, "rate", value, "bad_rate", f"{base} is the base currency: its rate is 1; leave the row out")
-        return None
-    return moment // _MICROSECONDS_A_DAY, code, value
+def _usable(file: SideFile, base: str) -> dict[tuple[int, str], str]:
+    """The rates by day and currency; rows that cannot be used are set aside."""
+    moments = file.times("date")
+    code = pc.utf8_upper(file.text("currency"))
+    codes, values = code.to_pylist(), file.text("rate").to_pylist()
+    rates = [None if value is None else _fraction(value) for value in values]
+    foreign = np.array([name is None or not _CURRENCY.fullmatch(name) for name in codes], dtype=np.bool_)
+    unusable = np.array([rate is None for rate in rates], dtype=np.bool_)
+    not_one = np.array([name == base and rate != 1 for name, rate in zip(codes, rates, strict=True)], dtype=np.bool_)
+    file.reject(moments.is_null(), "date", "time_missing", "the date is missing", "write it as 2024-01-31")
+    file.reject(foreign, "currency", "currency_unknown", "this is no currency code", "write a code such as EUR")
+    mend = "write a positive decimal number with a point and at most 30 digits on each side of it"
+    file.reject(unusable, "rate", "rate_unreadable", "this is no rate", mend)
+    mend = "leave the row out"
+    file.reject(not_one, "rate", "rate_of_base", f"the rate of the base currency {base} is always 1", mend)
+    days = pc.fill_null(moments.cast(pa.int64()), 0).to_numpy() // _MICROSECONDS_A_DAY
+    first: dict[tuple[int, str], int] = {}
+    contrary = np.zeros(len(codes), dtype=np.bool_)
+    for position in np.flatnonzero(file.kept).tolist():
+        earlier = first.setdefault((int(days[position]), codes[position]), position)
+        contrary[position] = rates[earlier] != rates[position]
+    found, mend = "an earlier row has another rate for this currency and day", "keep one of the two"
+    file.reject(contrary, "rate", "conflict", found, mend)
+    return {key: values[position] for key, position in first.items()}
 
 
 def _steps(table: pa.Table, base: str, name: str) -> _Steps:

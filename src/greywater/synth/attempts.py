@@ -25,16 +25,16 @@ _LEG_SPREAD: Final = 1.1
 _KEPT_BY_LAUNDERERS: Final = (0.85, 1.0)
 _KEPT_BY_OTHERS: Final = (0.45, 1.0)
 #: Longest duration in days, by shape; "" stands for all others.
-_PACE_OF_LAUNDERERS: Final = {"fan_in": 1.5, "fan_out": 1.5, "bipartite": 2.0, "cycle": 5.0, "random": 5.0, "": 4.0}
-_PACE_OF_OTHERS: Final = {"fan_in": 6.0, "fan_out": 6.0, "bipartite": 6.0, "": 14.0}
+_PACE_OF_LAUNDERERS: Final = {"fan-in": 1.5, "fan-out": 1.5, "bipartite": 2.0, "cycle": 5.0, "random": 5.0, "": 4.0}
+_PACE_OF_OTHERS: Final = {"fan-in": 6.0, "fan-out": 6.0, "bipartite": 6.0, "": 14.0}
 #: Everyday counterparts: what people call them, the shape they have.
 _LOOKALIKES: Final = (
     ("family_ring", "cycle"),
-    ("kitty", "gather_scatter"),
-    ("shared_flat", "fan_in"),
+    ("kitty", "gather-scatter"),
+    ("shared_flat", "fan-in"),
     ("supplier_chain", "random"),
-    ("joint_purchase", "scatter_gather"),
-    ("commission_run", "fan_out"),
+    ("joint_purchase", "scatter-gather"),
+    ("commission_run", "fan-out"),
     ("market_day", "bipartite"),
     ("subcontracting", "stack"),
 )
@@ -220,7 +220,7 @@ def _planned(rng: np.random.Generator, payments: int) -> list[tuple[str, tuple[i
 
 
 def _leg_count(shape: str, sizes: Sequence[int]) -> float:
-    if shape == "scatter_gather":
+    if shape == "scatter-gather":
         return 2.0 * sizes[1]
     if shape in {"bipartite", "stack"}:
         return 0.9 * sum(above * below for above, below in pairwise(sizes))

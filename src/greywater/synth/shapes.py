@@ -203,10 +203,10 @@ def _stack(plan: Plan) -> list[Leg]:
 SHAPES: Final = {
     shape.name: shape
     for shape in (
-        Shape("fan_out", ((1, 1), (6, 12)), _fan_out),
-        Shape("fan_in", ((1, 1), (6, 12)), _fan_in),
-        Shape("gather_scatter", ((1, 1), (4, 8), (3, 6)), _gather_scatter),
-        Shape("scatter_gather", ((1, 1), (4, 8), (1, 1)), _scatter_gather),
+        Shape("fan-out", ((1, 1), (6, 12)), _fan_out),
+        Shape("fan-in", ((1, 1), (6, 12)), _fan_in),
+        Shape("gather-scatter", ((1, 1), (4, 8), (3, 6)), _gather_scatter),
+        Shape("scatter-gather", ((1, 1), (4, 8), (1, 1)), _scatter_gather),
         Shape("cycle", ((3, 8),), _cycle),
         Shape("random", ((4, 8),), _random),
         Shape("bipartite", ((2, 3), (3, 5)), _bipartite),
