@@ -23,14 +23,14 @@ is_new_enough() {
     "$1" -c 'import sys; sys.exit(sys.version_info[:2] < tuple(map(int, sys.argv[1].split("."))))' "$OLDEST" 2>/dev/null
 }
 
-version_of() { "$1" -c 'import platform; print(platform.python_version())' 2>/dev/null || echo "that does not start"; }
+version_of() { "$1" -c 'import platform; print("Python", platform.python_version())' 2>/dev/null || echo "nothing that starts"; }
 
 # find_python: prints the interpreter to make .venv with.
 find_python() {
     local candidate
     if [ -n "${PYTHON:-}" ]; then
         is_new_enough "$PYTHON" ||
-            fail "PYTHON=$PYTHON is Python $(version_of "$PYTHON"); Greywater needs $OLDEST or newer. Set PYTHON to a newer one."
+            fail "PYTHON=$PYTHON is $(version_of "$PYTHON"); Greywater needs Python $OLDEST or newer. Set PYTHON to one, or leave it unset."
         echo "$PYTHON"
         return
     fi
@@ -52,7 +52,7 @@ make_venv() {
         fi
     fi
     python="$(find_python)" || exit 1
-    say "making .venv with Python $(version_of "$python")"
+    say "making .venv with $(version_of "$python")"
     "$python" -m venv --clear "$VENV" || fail "'$python -m venv' failed. On Debian and Ubuntu: apt-get install python3-venv"
 }
 
