@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 __all__ = [
     "ACCOUNT_SCHEMA",
     "CHANNELS",
+    "CURRENCIES",
     "CURRENCY_EXPONENTS",
     "DEFAULT_EXPONENT",
     "EXTERNAL_PREFIX",
@@ -64,6 +65,15 @@ CHANNELS: Final = (
     "direct_debit",
     "salary",
 )
+
+#: Currencies. The position in this tuple is the integer code of the features `payment.currency` and
+#: `payment.received_currency`; a currency that is not here has the code -1.
+CURRENCIES: Final = (
+    "XXX", "USD", "EUR", "GBP", "JPY", "CNY", "CHF", "CAD", "AUD", "NZD", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF",
+    "RON", "BGN", "ISK", "TRY", "RUB", "UAH", "ILS", "SAR", "AED", "QAR", "KWD", "BHD", "OMR", "JOD", "EGP", "ZAR",
+    "NGN", "KES", "GHS", "MAD", "TND", "INR", "PKR", "BDT", "LKR", "IDR", "MYR", "SGD", "THB", "PHP", "VND", "KRW",
+    "TWD", "HKD", "MXN", "BRL", "ARS", "CLP", "COP", "PEN", "UYU", "BTC", "ETH", "USDT", "USDC",
+)  # fmt: skip
 
 #: ISO 4217 exponents that are not 2, and the units of account of the crypto sources.
 CURRENCY_EXPONENTS: Final = {

@@ -1,0 +1,384 @@
+"""Per account and direction, the held payments in (event time, arrival) order, and what each window holds of them.
+
+One `Lists` is one side: the payments that accounts sent ("out") or received ("in"). The entries of an account lie
+contiguously in one arena. An entry knows the position of the next payment of the same ordered pair, so that the
+distinct counterparties of [start, high) are the entries whose next lies outside it; and the previous greater and
+smaller amount, so that the extreme of [start, high) is the last step of a chain that starts at the tail.
+
+Window w of an account keeps the exact integer state of the positions [start, high): it takes in what is appended
+and lets go what `advance` passes, and start never lies behind its true place as of the account's last query. So a
+query in time order touches only the entries that leave; any other moment is answered by a scan of the list.
+
+Positions are absolute: they grow with every payment and are rebased when the arena is packed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from greywater.kernels.compile import inlined, kernel
+from greywater.kernels.wide import add_128, square_128, subtract_128
+from greywater.vocab import Int64Array
+
+__all__ = ["Lists", "advance", "append_payment", "empty_lists", "make_room", "pack", "packed_size", "position_after"]
+
+TIME, AMOUNT = range(2)
+PAIR_NEW, NEXT, GREATER, SMALLER = range(4)
+ORIGIN, LOW, HIGH, CAP_END, CAPACITY, QUERY, FREED, TOTAL = range(8)
+START, DISTINCT, NEWS, VALIDS, MAX_AT, MIN_AT = range(6)
+MAX, MIN, LEAVES = range(3)
+SUM_LOW, SUM_HIGH, SQUARE_LOW, SQUARE_HIGH = range(4)
+PLACES, VALUES, SUMS = 6, 3, 4
+NONE = -1
+NULL_AMOUNT = -1
+NEVER = np.int64(-(2**62))
+FAR = np.int64(2**62)
+ZERO = np.uint64(0)
+
+
+class Lists(NamedTuple):
+    """One side's state. N arena entries, A accounts, W windows, P ordered pairs.
+
+    entries int64[N, 2]: time in microseconds, amount in minor units (-1 = no base amount);
+    links int32[N, 4]: twice the pair number plus 1 where the payment is the first ever of its pair, position of the
+    pair's next payment, of the previous greater and of the previous smaller amount (-1 = none);
+    heads int64[A, 8]; places int32[A, 6 W] positions and counts of each window; values int64[A, 3 W] largest and
+    smallest amount and the time of the entry that leaves next; sums uint64[A, 4 W] sum and sum of squares (low, high);
+    pair_last int32[P] position of a pair's last entry, -1 = none; pair_freed int64[P] greatest event time among the
+    pair's freed entries; arena int64[1] first free slot.
+    """
+
+    entries: Any
+    links: Any
+    heads: Any
+    places: Any
+    values: Any
+    sums: Any
+    pair_last: Any
+    pair_freed: Any
+    arena: Any
+
+    @property
+    def held(self) -> int:
+        """Number of payments held, expired ones that were not freed yet included."""
+        return int((self.heads[:, HIGH] - self.heads[:, LOW]).sum())
+
+
+def empty_lists(entries: int, accounts: int, windows: int, pairs: int) -> Lists:
+    """A side that holds nothing, with room for so many entries, accounts and pairs."""
+    heads = np.zeros((accounts, 8), np.int64)
+    heads[:, QUERY] = NEVER
+    heads[:, FREED] = NEVER
+    values = np.full((accounts, VALUES * windows), NULL_AMOUNT, np.int64)
+    values[:, LEAVES::VALUES] = FAR
+    return Lists(
+        np.zeros((entries, 2), np.int64),
+        np.zeros((entries, 4), np.int32),
+        heads,
+        np.zeros((accounts, PLACES * windows), np.int32),
+        values,
+        np.zeros((accounts, SUMS * windows), np.uint64),
+        np.full(pairs, NONE, np.int32),
+        np.full(pairs, NEVER, np.int64),
+        np.zeros(1, np.int64),
+    )
+
+
+@kernel
+def position_after(lists: Lists, account: int, time: int) -> int:
+    """Position of the first entry of `account` later than `time` (its high end where there is none)."""
+    origin = lists.heads[account, ORIGIN]
+    low, high = lists.heads[account, LOW], lists.heads[account, HIGH]
+    while low < high:
+        middle = (low + high) // 2
+        if lists.entries[origin + middle, TIME] <= time:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@inlined
+def advance(lists: Lists, account: int, w: int, bound: int) -> None:
+    """Let go of the entries of window w at or before `bound`."""
+    p, v, s = w * PLACES, w * VALUES, w * SUMS
+    if lists.values[account, v + LEAVES] > bound:
+        return
+    origin, high = lists.heads[account, ORIGIN], lists.heads[account, HIGH]
+    start = np.int64(lists.places[account, p + START])
+    distinct, news, valids = np.int64(0), np.int64(0), np.int64(0)
+    leaves = lists.values[account, v + LEAVES]
+    sum_low, sum_high = lists.sums[account, s], lists.sums[account, s + SUM_HIGH]
+    square_low, square_high = lists.sums[account, s + SQUARE_LOW], lists.sums[account, s + SQUARE_HIGH]
+    while leaves <= bound:
+        entry = origin + start
+        if lists.links[entry, NEXT] == NONE:
+            distinct += 1
+        news += lists.links[entry, PAIR_NEW] & 1
+        amount = lists.entries[entry, AMOUNT]
+        if amount >= 0:
+            valids += 1
+            value = np.uint64(amount)
+            low, top = square_128(value)
+            sum_low, sum_high = subtract_128(sum_low, sum_high, value, ZERO)
+            square_low, square_high = subtract_128(square_low, square_high, low, top)
+        start += 1
+        leaves = lists.entries[origin + start, TIME] if start < high else FAR
+    lists.places[account, p + START] = start
+    lists.places[account, p + DISTINCT] -= distinct
+    lists.places[account, p + NEWS] -= news
+    lists.places[account, p + VALIDS] -= valids
+    lists.values[account, v + LEAVES] = leaves
+    lists.sums[account, s] = sum_low
+    lists.sums[account, s + SUM_HIGH] = sum_high
+    lists.sums[account, s + SQUARE_LOW] = square_low
+    lists.sums[account, s + SQUARE_HIGH] = square_high
+    if start == high:
+        lists.values[account, v + MAX] = NULL_AMOUNT
+        lists.values[account, v + MIN] = NULL_AMOUNT
+        return
+    if lists.places[account, p + MAX_AT] < start:
+        _follow_chain(lists, account, w, start, GREATER, MAX_AT, MAX)
+    if lists.places[account, p + MIN_AT] < start:
+        _follow_chain(lists, account, w, start, SMALLER, MIN_AT, MIN)
+
+
+@kernel
+def _follow_chain(lists: Lists, account: int, w: int, start: int, link: int, at: int, value: int) -> None:
+    """Find the extreme of [start, high) anew: the last step at or behind `start` of the chain from the tail."""
+    origin = lists.heads[account, ORIGIN]
+    position = lists.heads[account, HIGH] - 1
+    while lists.links[origin + position, link] >= start:
+        position = np.int64(lists.links[origin + position, link])
+    lists.places[account, w * PLACES + at] = position
+    lists.values[account, w * VALUES + value] = lists.entries[origin + position, AMOUNT]
+
+
+@kernel
+def _free_expired(lists: Lists, account: int, bound: int) -> None:
+    """Free the entries no rule can make visible again: those at or before `bound`."""
+    windows = lists.places.shape[1] // PLACES
+    for w in range(windows):
+        advance(lists, account, w, bound)
+    origin = lists.heads[account, ORIGIN]
+    position, high = lists.heads[account, LOW], lists.heads[account, HIGH]
+    freed = lists.heads[account, FREED]
+    while position < high and lists.entries[origin + position, TIME] <= bound:
+        entry = origin + position
+        pair = lists.links[entry, PAIR_NEW] >> 1
+        time = lists.entries[entry, TIME]
+        if lists.links[entry, NEXT] == NONE:
+            lists.pair_last[pair] = NONE
+        lists.pair_freed[pair] = max(lists.pair_freed[pair], time)
+        freed = max(freed, time)
+        position += 1
+    lists.heads[account, FREED] = freed
+    lists.heads[account, LOW] = position
+
+
+@kernel
+def _copy_entries(lists: Lists, source: int, target: int, count: int) -> None:
+    """Move `count` entries inside the arena; ranges may overlap when moving down."""
+    for k in range(count):
+        for c in range(2):
+            lists.entries[target + k, c] = lists.entries[source + k, c]
+        for c in range(4):
+            lists.links[target + k, c] = lists.links[source + k, c]
+
+
+@kernel
+def _roomy(live: int) -> int:
+    """Entries a list of `live` payments gets: half as many again, and a few."""
+    return live + live // 2 + 4
+
+
+@kernel
+def make_room(lists: Lists, account: int, bound: int) -> bool:
+    """See that `account` can take one more entry; False where the arena must be packed or grown first."""
+    _free_expired(lists, account, bound)
+    heads = lists.heads
+    origin, low = heads[account, ORIGIN], heads[account, LOW]
+    live, capacity = heads[account, HIGH] - low, heads[account, CAPACITY]
+    start = origin + heads[account, CAP_END] - capacity
+    if live * 4 > capacity * 3 or capacity == 0:
+        start = lists.arena[0]
+        capacity = _roomy(live)
+        if start + capacity > lists.entries.shape[0]:
+            return False
+        lists.arena[0] = start + capacity
+    _copy_entries(lists, origin + low, start, live)
+    heads[account, ORIGIN] = start - low
+    heads[account, CAP_END] = low + capacity
+    heads[account, CAPACITY] = capacity
+    return True
+
+
+@inlined
+def _link_extremes(lists: Lists, account: int, position: int) -> None:
+    """Set the links from `position` to the previous greater and the previous smaller amount."""
+    origin, low = lists.heads[account, ORIGIN], lists.heads[account, LOW]
+    amount = lists.entries[origin + position, AMOUNT]
+    previous = position - 1
+    while previous >= low and lists.entries[origin + previous, AMOUNT] <= amount:
+        previous = np.int64(lists.links[origin + previous, GREATER])
+    lists.links[origin + position, GREATER] = previous if previous >= low else NONE
+    ceiling = amount if amount >= 0 else FAR
+    previous = position - 1
+    while previous >= low:
+        candidate = lists.entries[origin + previous, AMOUNT]
+        if candidate >= 0 and candidate < ceiling:
+            break
+        previous = np.int64(lists.links[origin + previous, SMALLER])
+    lists.links[origin + position, SMALLER] = previous if previous >= low else NONE
+
+
+@inlined
+def _take_in(lists: Lists, account: int, w: int, amount: int, place: int, distinct: int, new: int) -> None:
+    """Add an entry at `place` to the state of window w."""
+    p, v, s = w * PLACES, w * VALUES, w * SUMS
+    lists.places[account, p + DISTINCT] += distinct
+    lists.places[account, p + NEWS] += new
+    if amount < 0:
+        return
+    lists.places[account, p + VALIDS] += 1
+    value = np.uint64(amount)
+    square_low, square_high = square_128(value)
+    low, high = add_128(lists.sums[account, s], lists.sums[account, s + SUM_HIGH], value, ZERO)
+    lists.sums[account, s] = low
+    lists.sums[account, s + SUM_HIGH] = high
+    low, high = add_128(
+        lists.sums[account, s + SQUARE_LOW], lists.sums[account, s + SQUARE_HIGH], square_low, square_high
+    )
+    lists.sums[account, s + SQUARE_LOW] = low
+    lists.sums[account, s + SQUARE_HIGH] = high
+    if amount >= lists.values[account, v + MAX]:
+        lists.values[account, v + MAX] = amount
+        lists.places[account, p + MAX_AT] = place
+    if lists.values[account, v + MIN] < 0 or amount <= lists.values[account, v + MIN]:
+        lists.values[account, v + MIN] = amount
+        lists.places[account, p + MIN_AT] = place
+
+
+@inlined
+def append_payment(lists: Lists, account: int, time: int, amount: int, pair: int, new: int) -> None:
+    """Put a payment into the list of `account`, behind all entries of its time or earlier. There must be room."""
+    heads = lists.heads
+    origin, high = heads[account, ORIGIN], heads[account, HIGH]
+    if high == heads[account, LOW] or lists.entries[origin + high - 1, TIME] <= time:
+        entry = origin + high
+        previous = lists.pair_last[pair]
+        lists.entries[entry, TIME] = time
+        lists.entries[entry, AMOUNT] = amount
+        lists.links[entry, PAIR_NEW] = 2 * pair + new
+        lists.links[entry, NEXT] = NONE
+        if previous != NONE:
+            lists.links[origin + previous, NEXT] = high
+        lists.pair_last[pair] = high
+        heads[account, HIGH] = high + 1
+        _link_extremes(lists, account, high)
+        for w in range(lists.places.shape[1] // PLACES):
+            start = lists.places[account, w * PLACES + START]
+            if start == high:
+                lists.values[account, w * VALUES + LEAVES] = time
+            _take_in(lists, account, w, amount, high, 1 if previous < start else 0, new)
+    else:
+        _insert_payment(lists, account, time, amount, pair, new)
+    heads[account, QUERY] = max(heads[account, QUERY], time)
+    heads[account, TOTAL] += 1
+
+
+@kernel
+def _insert_payment(lists: Lists, account: int, time: int, amount: int, pair: int, new: int) -> None:
+    """Insert a payment that is earlier than the tail: shift, renumber the links, adjust the windows."""
+    heads, links, places = lists.heads, lists.links, lists.places
+    origin, low, high = heads[account, ORIGIN], heads[account, LOW], heads[account, HIGH]
+    place = position_after(lists, account, time)
+    for position in range(high, place, -1):
+        _copy_entries(lists, origin + position - 1, origin + position, 1)
+    heads[account, HIGH] = high + 1
+    previous, following = np.int64(NONE), np.int64(NONE)
+    for position in range(low, high + 1):
+        if position == place:
+            continue
+        entry = origin + position
+        if links[entry, NEXT] >= place:
+            links[entry, NEXT] += 1
+        if position > place and links[entry, NEXT] == NONE:
+            lists.pair_last[links[entry, PAIR_NEW] >> 1] = position
+        if links[entry, PAIR_NEW] >> 1 == pair:
+            if position < place:
+                previous = np.int64(position)
+            elif following == NONE:
+                following = np.int64(position)
+    entry = origin + place
+    lists.entries[entry, TIME] = time
+    lists.entries[entry, AMOUNT] = amount
+    links[entry, PAIR_NEW] = 2 * pair + new
+    links[entry, NEXT] = following
+    if previous != NONE:
+        links[origin + previous, NEXT] = place
+    if following == NONE:
+        lists.pair_last[pair] = place
+    for position in range(place, high + 1):
+        _link_extremes(lists, account, position)
+    for w in range(places.shape[1] // PLACES):
+        p = w * PLACES
+        for field in (MAX_AT, MIN_AT):
+            if places[account, p + field] >= place:
+                places[account, p + field] += 1
+        if places[account, p + START] > place:
+            places[account, p + START] += 1
+            continue
+        start = places[account, p + START]
+        if start == place:
+            lists.values[account, w * VALUES + LEAVES] = time
+        _take_in(lists, account, w, amount, place, 1 if following == NONE and previous < start else 0, new)
+
+
+@kernel
+def packed_size(lists: Lists, bound: int) -> int:
+    """Free what has expired in every list and return the entries the arena needs for what is left."""
+    size = 0
+    for account in range(lists.heads.shape[0]):
+        if lists.heads[account, HIGH] > lists.heads[account, LOW]:
+            _free_expired(lists, account, bound)
+        live = lists.heads[account, HIGH] - lists.heads[account, LOW]
+        if live > 0:
+            size += _roomy(live)
+    return size
+
+
+@kernel
+def pack(old: Lists, entries: Int64Array, links: Any, slack: bool) -> int:
+    """Copy every live list into fresh arena arrays, positions rebased to 0; returns the entries used.
+
+    `slack` leaves each list room to grow; without it the lists lie end to end (snapshots).
+    """
+    heads, places = old.heads, old.places
+    top = 0
+    for account in range(heads.shape[0]):
+        low, high = heads[account, LOW], heads[account, HIGH]
+        source = heads[account, ORIGIN] + low
+        live = high - low
+        for k in range(live):
+            for c in range(2):
+                entries[top + k, c] = old.entries[source + k, c]
+            links[top + k, PAIR_NEW] = old.links[source + k, PAIR_NEW]
+            for c in (NEXT, GREATER, SMALLER):
+                position = old.links[source + k, c]
+                links[top + k, c] = position - low if position >= low else NONE
+            if links[top + k, NEXT] == NONE:
+                old.pair_last[links[top + k, PAIR_NEW] >> 1] = k
+        for w in range(places.shape[1] // PLACES):
+            for field in (START, MAX_AT, MIN_AT):
+                places[account, w * PLACES + field] = max(places[account, w * PLACES + field] - low, 0)
+        capacity = _roomy(live) if slack and live > 0 else live
+        heads[account, ORIGIN] = top
+        heads[account, LOW] = 0
+        heads[account, HIGH] = live
+        heads[account, CAP_END] = capacity
+        heads[account, CAPACITY] = capacity
+        top += capacity
+    return top
