@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow.compute as pc
 
 from greywater.app.audit import audited
-from greywater.app.file_log import complete_files
+from greywater.app.file_log import complete_files, file_rows
 from greywater.app.side_records import SIDE_TABLES
 from greywater.app.wiring import Project, open_project
 from greywater.config import Settings
@@ -118,9 +118,9 @@ def _rows(project: Project, table: str) -> int:
 def _count_findings(project: Project) -> list[Finding]:
     """The ledger against the files and the interrupted ingests."""
     findings = []
-    files = complete_files(project.tables)
+    files = file_rows(project.tables)
     recorded = 0
-    for row in files.values():
+    for row in files:
         recorded += row["recorded"]
         if row["rows"] != row["recorded"] + row["duplicate"] + row["rejected"] + row["skipped"]:
             findings.append(
@@ -130,13 +130,15 @@ def _count_findings(project: Project) -> list[Finding]:
                     "restore the table from a backup of the store",
                 )
             )
-    done = {row["ingest"] for row in files.values()}
+    ingests, shas = ({row[name] for row in files} for name in ("ingest", "sha256"))
     next_seq = project.ledger.next_seq
     for entry in project.file.unfinished:
         count = entry.recorded(next_seq)
-        if entry.ingest in done or not count:
+        if entry.ingest in ingests or not count:
             continue
         recorded += count
+        if shas.issuperset(entry.shas):
+            continue
         findings.append(
             Finding(
                 "project.json",

@@ -14,7 +14,7 @@ from greywater.errors import InputError
 from greywater.stores.ports import Tables
 from greywater.vocab import Counts
 
-__all__ = ["FILES_SCHEMA", "FileOutcome", "complete_files", "file_digest", "write_files"]
+__all__ = ["FILES_SCHEMA", "FileOutcome", "complete_files", "file_digest", "file_rows", "write_files"]
 
 _MOMENT: Final = pa.timestamp("us", tz="UTC")
 _PIECE: Final = 1 << 20
@@ -29,6 +29,7 @@ FILES_SCHEMA: Final = pa.schema(
         pa.field("recorded", pa.int64(), nullable=False),
         pa.field("duplicate", pa.int64(), nullable=False),
         pa.field("rejected", pa.int64(), nullable=False),
+        pa.field("refused", pa.int64(), nullable=False),
         pa.field("skipped", pa.int64(), nullable=False),
         pa.field("rounded", pa.int64(), nullable=False),
         pa.field("without_rate", pa.int64(), nullable=False),
@@ -57,6 +58,8 @@ class FileOutcome:
         What became of its rows; all of them are `skipped` where the file had been recorded before.
     first_seq, next_seq : int
         Its payments lie in [first_seq, next_seq).
+    refused : int
+        Rows among the rejected ones that could be read and the ledger refused.
     known : bool
         True where the same bytes had been recorded whole before, under whatever name.
     """
@@ -67,6 +70,7 @@ class FileOutcome:
     counts: Counts
     first_seq: int
     next_seq: int
+    refused: int = 0
     known: bool = False
 
 
@@ -91,9 +95,14 @@ def file_digest(path: Path) -> str:
 
 
 def complete_files(tables: Tables) -> dict[str, dict[str, Any]]:
-    """The files recorded whole, by SHA-256."""
+    """The files recorded whole, by SHA-256; of a file that was read again, what was said last."""
+    return {row["sha256"]: row for row in file_rows(tables)}
+
+
+def file_rows(tables: Tables) -> list[dict[str, Any]]:
+    """Every row of the table, in commit order."""
     table = tables.read("files")
-    return {} if table is None else {row["sha256"]: row for row in table.to_pylist()}
+    return [] if table is None else table.to_pylist()
 
 
 def write_files(tables: Tables, outcomes: list[FileOutcome], *, ingest: str, resolutions: dict[str, int]) -> None:
@@ -120,6 +129,7 @@ def write_files(tables: Tables, outcomes: list[FileOutcome], *, ingest: str, res
             "recorded": outcome.counts.recorded,
             "duplicate": outcome.counts.duplicate,
             "rejected": outcome.counts.rejected,
+            "refused": outcome.refused,
             "skipped": outcome.counts.skipped,
             "rounded": outcome.counts.rounded,
             "without_rate": outcome.counts.without_rate,

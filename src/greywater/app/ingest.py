@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from greywater.app.audit import audited
 from greywater.app.file_log import FileOutcome, complete_files, file_digest, write_files
-from greywater.app.recording import Recorder, write_labels, write_rejected
+from greywater.app.recording import Recorder, Rejection, write_labels, write_rejected
 from greywater.app.settling import Settled, early_base, settle
 from greywater.app.side_records import SideOutcome, SideRecords, read_side_records, record_side_records
 from greywater.app.spill import PaymentSpill, RowSpill
@@ -97,6 +97,8 @@ class IngestResult:
         Whether the project holds any label.
     mended : tuple of str
         What was found broken on opening and mended.
+    rejections : tuple of Rejection
+        Rows of the payment files that were set aside, one entry a reason.
     resumed : int
         Payments among `counts.recorded` that an interrupted attempt had recorded.
     """
@@ -112,6 +114,7 @@ class IngestResult:
     warnings: tuple[str, ...]
     has_labels: bool
     mended: tuple[str, ...]
+    rejections: tuple[Rejection, ...] = ()
     resumed: int = 0
 
 
@@ -219,9 +222,11 @@ class _Ingest:
         self._shas = [source.sha256() for source in sources]
         self._complete = complete_files(project.tables)
         self._fresh = [
-            place for place, sha in enumerate(self._shas) if sha not in self._complete and sha not in self._shas[:place]
+            place for place, sha in enumerate(self._shas) if self._to_read(place) and sha not in self._shas[:place]
         ]
+        self._again = any(self._shas[place] in self._complete for place in self._fresh)
         self._id = self._digest()
+        self._rejections: list[Rejection] = []
         self._parsed: dict[int, Counts] = {}
 
     def result(self, records: Sequence[SideRecords]) -> IngestResult:
@@ -251,6 +256,22 @@ class _Ingest:
             file.completed(self._id).save(project.folder)
         return self._summary(outcomes, done, settled, first_seq, resumed)
 
+    def _to_read(self, place: int) -> bool:
+        """Whether a file has to be read: its bytes are new, or rows of it were refused that `allow_jump` lets pass."""
+        row, source = self._complete.get(self._shas[place]), self._sources[place]
+        if row is not None:
+            return self._request.allow_jump and row["refused"] > 0 and row["name"] == source.name
+        for entry in self._project.file.unfinished:
+            names = [name for name, sha in zip(entry.files, entry.shas, strict=True) if sha == self._shas[place]]
+            if names and source.name not in names and not source.layout.places.tx_id:
+                raise InputError(
+                    f"the recording of this file was begun under the name {names[0]} and not completed; "
+                    "its payments have no ids of their own, and got theirs from that name",
+                    where=str(source.path),
+                    mend=f"name it {names[0]} again and give the command once more",
+                )
+        return True
+
     def _digest(self) -> str:
         """Names the ingest by what is to be recorded and how, so that a second attempt is known as one."""
         request = self._request
@@ -260,6 +281,7 @@ class _Ingest:
             "format": request.format,
             "mapping": file_digest(request.mapping) if request.mapping else None,
             "fx": file_digest(request.fx) if request.fx else None,
+            "again": self._again,
         }
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
@@ -303,8 +325,11 @@ class _Ingest:
     def _begin(self, settled: Settled) -> ProjectFile:
         """Write down that this ingest begins, and what is settled, before its first payment is recorded."""
         names = tuple(self._sources[place].name for place in self._fresh)
-        project = self._project
-        file = project.file.begun(self._id, names, project.ledger.next_seq)
+        project, file = self._project, self._project.file
+        for ingest in {row["ingest"] for row in self._complete.values()}:
+            file = file.completed(ingest)
+        shas = tuple(self._shas[place] for place in self._fresh)
+        file = file.begun(self._id, names, shas, project.ledger.next_seq)
         file = file.counting_in(settled.base_currency, settled.resolution_us, settled.rates_name)
         file.save(project.folder)
         return file
@@ -336,9 +361,11 @@ class _Ingest:
     def _write_beside(self, recorder: Recorder, unreadable: RowSpill) -> None:
         """Rejected rows and labels of the files, under the name of this ingest."""
         project = self._project
-        piece_rows = 4 * project.settings.chunk_rows
+        piece_rows = 2 * project.settings.chunk_rows
         for kind, spill in (("unreadable", unreadable), ("refused", recorder.rejected)):
-            write_rejected(project.tables, spill, ingest=self._id, kind=kind, piece_rows=piece_rows)
+            self._rejections += write_rejected(
+                project.tables, spill, ingest=self._id, kind=kind, piece_rows=piece_rows, again=self._again
+            )
         if recorder.labels.rows:
             self._progress.step("recording labels", recorder.labels.rows)
             write_labels(project, recorder, ingest=self._id, piece_rows=piece_rows, progress=self._progress)
@@ -353,6 +380,7 @@ class _Ingest:
                 counts=recorder.counts(place, self._parsed[place]),
                 first_seq=first_seq,
                 next_seq=next_seq,
+                refused=recorder.refused(place),
             )
             for place in self._fresh
         }
@@ -418,6 +446,7 @@ class _Ingest:
             warnings=tuple(self._warnings),
             has_labels=any(batch.num_rows for batch in project.tables.scan("labels", ["label"])),
             mended=project.mended,
+            rejections=tuple(self._rejections),
             resumed=resumed,
         )
 

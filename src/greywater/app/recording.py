@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ from greywater.app.wiring import Project
 from greywater.stores.ports import Tables, Unsequenced
 from greywater.vocab import LABEL_SCHEMA, REJECTED_SCHEMA, TRANSACTION_SCHEMA, Counts, Int64Array, Progress
 
-__all__ = ["Recorder", "write_labels", "write_rejected"]
+__all__ = ["Recorder", "Rejection", "write_labels", "write_rejected"]
 
 _DAY_US: Final = 86_400_000_000
 _MOMENT: Final = pa.timestamp("us", tz="UTC")
@@ -115,6 +115,10 @@ class Recorder:
             return Horizons(self._project.ledger, start=self._start, horizon=self._horizon)
         return Horizons(self._project.ledger)
 
+    def refused(self, place: int) -> int:
+        """Rows of a file that the ledger refused."""
+        return int(self._tally.rejected[place])
+
     def _offer(self, batch: pa.RecordBatch) -> pa.Table:
         now = pa.scalar(datetime.now(UTC), _MOMENT)
         columns = {
@@ -199,7 +203,32 @@ class _Earlier:
         return mine
 
 
-def write_rejected(tables: Tables, spill: RowSpill, *, ingest: str, kind: str, piece_rows: int) -> None:
+@dataclass(frozen=True)
+class Rejection:
+    """Rows set aside for one reason, with the first of them.
+
+    Parameters
+    ----------
+    reason : str
+        Short code.
+    count : int
+        Rows set aside for it.
+    file, row, column, value, message
+        Of the first of them, as in the table `rejected`.
+    """
+
+    reason: str
+    count: int
+    file: str
+    row: int
+    column: str
+    value: str | None
+    message: str
+
+
+def write_rejected(
+    tables: Tables, spill: RowSpill, *, ingest: str, kind: str, piece_rows: int, again: bool = False
+) -> list[Rejection]:
     """Write rows set aside, a piece a commit; a second call under the same ingest and kind adds nothing.
 
     Parameters
@@ -212,10 +241,30 @@ def write_rejected(tables: Tables, spill: RowSpill, *, ingest: str, kind: str, p
         Digest of the ingest, and which of its rejected rows these are.
     piece_rows : int
         Rows per commit.
+    again : bool
+        The files were recorded before: leave out rows that the table holds for the same reason.
+
+    Returns
+    -------
+    list of Rejection
+        One a reason, in the order in which they were met.
     """
+    found: dict[str, Rejection] = {}
     for number, batch in enumerate(spill.batches(piece_rows)):
+        for group in batch["reason"].value_counts():
+            reason, count = group["values"].as_py(), group["counts"].as_py()
+            if reason in found:
+                found[reason] = replace(found[reason], count=found[reason].count + count)
+            else:
+                first = batch.slice(batch["reason"].index(reason).as_py(), 1).to_pylist()[0]
+                found[reason] = Rejection(count=count, **first)
         rows = pa.Table.from_batches([batch])
-        tables.append("rejected", rows, transaction=f"{ingest}/{kind}/{number}")
+        if again:
+            columns = ("file", "row", "reason")
+            rows = rows.filter(pa.array(~_held(tables, "rejected", columns, _joined(rows, columns))))
+        if rows.num_rows:
+            tables.append("rejected", rows, transaction=f"{ingest}/{kind}/{number}")
+    return list(found.values())
 
 
 def write_labels(project: Project, recorder: Recorder, *, ingest: str, piece_rows: int, progress: Progress) -> int:
@@ -277,17 +326,21 @@ def _repeated(tables: Tables, rows: pa.Table, seen: pa.Array) -> NDArray[np.bool
     if not suspect.any():
         return suspect
     places = np.flatnonzero(suspect)
-    said = _said(rows.take(pa.array(places)))
-    repeated = np.zeros(len(places), dtype=np.bool_)
-    for batch in tables.scan("labels", ["tx_id", "label", "typology"]):
-        held = _said(pa.Table.from_batches([batch]))
-        repeated |= pc.is_in(said, value_set=held).to_numpy(zero_copy_only=False)
-    suspect[places] = repeated
+    columns = ("tx_id", "label", "typology")
+    suspect[places] = _held(tables, "labels", columns, _joined(rows.take(pa.array(places)), columns))
     return suspect
 
 
-def _said(rows: pa.Table) -> pa.Array:
-    """Payment, label and typology as one text a row; null for labels of accounts."""
-    typology = pc.fill_null(rows["typology"], "")
-    joined = pc.binary_join_element_wise(rows["tx_id"], rows["label"].cast(pa.string()), typology, _SEPARATOR)
-    return joined.combine_chunks()
+def _held(tables: Tables, name: str, columns: Sequence[str], joined: pa.Array) -> NDArray[np.bool_]:
+    """Bool[n]: rows that a table holds already, told by some of its columns."""
+    held = np.zeros(len(joined), dtype=np.bool_)
+    for batch in tables.scan(name, list(columns)):
+        others = _joined(pa.Table.from_batches([batch]), columns)
+        held |= pc.is_in(joined, value_set=others).to_numpy(zero_copy_only=False)
+    return held
+
+
+def _joined(rows: pa.Table, columns: Sequence[str]) -> pa.Array:
+    """Some columns as one text a row."""
+    texts = [pc.fill_null(rows[name].cast(pa.string()), "") for name in columns]
+    return pc.binary_join_element_wise(*texts, _SEPARATOR).combine_chunks()

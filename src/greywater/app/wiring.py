@@ -50,8 +50,6 @@ class Project:
         Runs, alerts, audit.
     file : ProjectFile
         What was settled when the project was opened.
-    mended : tuple of str
-        What was found broken on opening and mended, a sentence each.
     """
 
     settings: Settings
@@ -61,7 +59,14 @@ class Project:
     tables: Tables
     records: Records
     file: ProjectFile
-    mended: tuple[str, ...] = ()
+
+    @property
+    def mended(self) -> tuple[str, ...]:
+        """What was found broken so far and put right, a sentence each; a table is opened when it is first used."""
+        found: tuple[str, ...] = ()
+        for store in (self.ledger, self.tables):
+            found += tuple(getattr(store, "mended", ()))
+        return found
 
 
 @contextmanager
@@ -112,20 +117,26 @@ def open_project(
             stack.enter_context(WriterLock(folder, wait_seconds=wait))
             known = ProjectFile.load(folder)
             with store_errors(folder / SPILL, "remove what an interrupted ingest left"):
-                shutil.rmtree(folder / SPILL, ignore_errors=False) if (folder / SPILL).exists() else None
+                if (folder / SPILL).exists():
+                    shutil.rmtree(folder / SPILL)
         ledger = open_ledger(
             f"delta:{folder}",
             max_ahead_us=settings.max_ahead * _SECOND_US,
             max_jump_us=None if allow_jump else settings.max_jump_days * _DAY_US,
             read_only=not write,
+            wait_seconds=wait,
         )
+        stack.callback(getattr(ledger, "close", _nothing))
         tables = open_tables(f"delta:{folder}", read_only=not write)
         file = known or ProjectFile()
         if write and known is None:
             file.save(folder)
         records = stack.enter_context(Records.open(folder / "records.sqlite"))
-        mended = tuple(getattr(ledger, "mended", ())) + tuple(getattr(tables, "mended", ()))
-        yield Project(settings, actor, folder, ledger, tables, records, file, mended)
+        yield Project(settings, actor, folder, ledger, tables, records, file)
+
+
+def _nothing() -> None:
+    """What closing means for a store that holds nothing open."""
 
 
 def _folder(settings: Settings) -> Path:

@@ -125,6 +125,7 @@ def result_in_json(result: IngestResult, settings: Settings) -> dict[str, Any]:
         "base_currency": result.base_currency,
         "rates": result.rates_name,
         "has_labels": result.has_labels,
+        "rejections": [asdict(rejection) for rejection in result.rejections],
         "resumed": result.resumed,
         "warnings": list(result.warnings),
         "mended": list(result.mended),
@@ -143,6 +144,12 @@ def _show(result: IngestResult, settings: Settings) -> None:
     if result.records:
         sides = [(each.name, each.table, 0 if each.known else each.rows, each.rejected) for each in result.records]
         show_rows("Other records", ("file", "table", "recorded", "rejected"), sides)
+    if result.rejections:
+        reasons = [
+            (each.count, each.reason, f"{each.file}, row {each.row}, {each.column}", each.message)
+            for each in result.rejections
+        ]
+        show_rows("Rejected rows", ("rows", "reason", "first", "what to do"), reasons)
     typer.echo(
         f"{settings.store} holds {result.next_seq:,} payments of project {settings.project}, "
         f"counted in {result.base_currency or 'no currency yet'}."

@@ -29,6 +29,8 @@ class Unfinished:
         Digest of what was to be ingested.
     files : tuple of str
         Names of the payment files, for the person who has to start it again.
+    shas : tuple of str
+        SHA-256 of each.
     spans : tuple of (int, int)
         Ranges [first, stop) of seq that its interrupted attempts recorded, in order.
     open_from : int or None
@@ -37,6 +39,7 @@ class Unfinished:
 
     ingest: str
     files: tuple[str, ...]
+    shas: tuple[str, ...]
     spans: tuple[tuple[int, int], ...] = ()
     open_from: int | None = None
 
@@ -143,11 +146,11 @@ class ProjectFile:
         closed = (entry.closed(next_seq) for entry in self.unfinished)
         return replace(self, unfinished=tuple(entry for entry in closed if entry.spans))
 
-    def begun(self, ingest: str, files: tuple[str, ...], next_seq: int) -> ProjectFile:
+    def begun(self, ingest: str, files: tuple[str, ...], shas: tuple[str, ...], next_seq: int) -> ProjectFile:
         """The same after an ingest has begun at `next_seq`."""
         before = self.settled(next_seq)
         others = tuple(entry for entry in before.unfinished if entry.ingest != ingest)
-        return replace(before, unfinished=(*others, Unfinished(ingest, files, before.spans(ingest), next_seq)))
+        return replace(before, unfinished=(*others, Unfinished(ingest, files, shas, before.spans(ingest), next_seq)))
 
     def counting_in(self, base_currency: str, resolution_us: int, rates: str) -> ProjectFile:
         """The same with what payments are counted in; the name of rates used before stays where none is used now."""
