@@ -275,6 +275,8 @@ class PartTable:
         findings = []
         named: list[str] = []
         for version in delta_log.versions(self.folder):
+            if version > self.version:
+                break  # a writer went on since this was opened
             commit = delta_log.read_commit(self.folder, version)
             if commit is None:
                 path = delta_log.commit_path(self.folder, version)

@@ -14,6 +14,7 @@ from greywater.errors import StoreAccessError, StoreError, StoreFullError
 
 __all__ = [
     "TEMPORARY_SUFFIX",
+    "error_number",
     "make_folder",
     "move_aside",
     "rename_durably",

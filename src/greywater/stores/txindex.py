@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import mmap
+import os
 import secrets
 import shutil
 from contextlib import suppress
@@ -13,7 +16,7 @@ import lmdb
 import numpy as np
 
 from greywater.errors import StoreDamagedError, StoreError
-from greywater.stores.durable import make_folder, store_error, store_errors, sync_folder
+from greywater.stores.durable import error_number, make_folder, store_error, store_errors, sync_folder
 from greywater.stores.fingerprints import UInt64Array
 from greywater.vocab import Int64Array
 
@@ -23,6 +26,7 @@ FORMAT: Final = b"1"
 ENTRY_BYTES: Final = 24
 ROOM_PER_ENTRY: Final = 512
 LEAST_ROOM: Final = 16 << 20
+NO_ROOM: Final = 1 << 20
 FIRST_MAP: Final = 256 << 20
 
 
@@ -62,13 +66,14 @@ class TransactionIndex:
             self._env: Any = lmdb.open(
                 str(folder), map_size=map_bytes, metasync=False, readahead=False, max_dbs=2, lock=False
             )
+            self._refuse_short_file(self._env)
             self.map_bytes = int(self._env.info()["map_size"])
             self._ids: Any = self._env.open_db(b"ids")
             self._meta: Any = self._env.open_db(b"meta")
             sync_folder(folder)
             self._read_card(ledger_id)
-            self._refuse_short_file(self._env)
         except lmdb.Error as error:
+            self.close()
             raise self._trouble(error, "open the index of transaction ids") from error
         except BaseException:
             self.close()
@@ -211,7 +216,7 @@ class TransactionIndex:
         if not path.exists():
             return
         size = path.stat().st_size
-        least = 2 * 4096
+        least = 2 * mmap.PAGESIZE
         if environment is not None:
             least = int(environment.stat()["psize"]) * (int(environment.info()["last_pgno"]) + 1)
         if 0 < size < least:
@@ -238,6 +243,11 @@ class TransactionIndex:
         damaged = (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError)
         if isinstance(error, damaged):
             return self._damage(f"the index of transaction ids is damaged: {error}")
+        if error_number(error) == errno.EIO or "Input/output" in str(error):
+            # LMDB calls a write that was cut short by a full disk an input/output error.
+            room = os.statvfs(self.folder)
+            if room.f_bavail * room.f_frsize < NO_ROOM:
+                return store_error(OSError(errno.ENOSPC, str(error)), self.folder, doing)
         return store_error(error, self.folder, doing)
 
     def __enter__(self) -> Self:
