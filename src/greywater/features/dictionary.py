@@ -48,7 +48,8 @@ class AccountDictionary:
                 code = codes[name] = len(codes)
                 self._external.append(name.startswith(EXTERNAL_PREFIX))
             table[place] = code
-        return table[encoded.indices.to_numpy(zero_copy_only=False)]
+        indices: NDArray[np.int32] = encoded.indices.to_numpy(zero_copy_only=False)
+        return table[indices]
 
     @property
     def external(self) -> NDArray[np.bool_]:

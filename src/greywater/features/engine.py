@@ -171,7 +171,8 @@ class Engine:
         return _Block(rows, time, horizon, late, amount, sender, receiver, scored)
 
     def _external(self, codes: np.ndarray) -> np.ndarray:
-        return self._accounts.external[codes]
+        external: np.ndarray = self._accounts.external[codes]
+        return external
 
     def _meet(self, block: _Block) -> tuple[np.ndarray, np.ndarray, PairColumns]:
         """Number the block's pairs and read their records."""
@@ -311,7 +312,8 @@ class Engine:
         """
         if state.meta["features"] != self.features.fingerprint:
             raise SnapshotError(
-                f"the snapshot is of the features {state.meta['features']}, the engine computes {self.features.fingerprint}",
+                f"the snapshot is of the features {state.meta['features']}, "
+                f"the engine computes {self.features.fingerprint}",
                 mend="replay the ledger from its beginning",
             )
         arrays = state.arrays

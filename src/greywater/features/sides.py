@@ -91,4 +91,4 @@ class Side:
     def load(self, arrays: dict[str, np.ndarray]) -> None:
         """Take over the arrays that `arrays` gave."""
         top = np.array([len(arrays["entries"])], np.int64)
-        self.lists = Lists(*(np.ascontiguousarray(arrays[name]) for name in ARRAYS), top)
+        self.lists = Lists(**{name: np.ascontiguousarray(arrays[name]) for name in ARRAYS}, arena=top)

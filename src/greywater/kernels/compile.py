@@ -12,11 +12,18 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-import numba
+import numba as _numba
 
-__all__ = ["cache_folder", "cache_is_cold", "inlined", "kernel", "kernel_hash"]
+__all__ = ["Int", "Word", "cache_folder", "cache_is_cold", "inlined", "kernel", "kernel_hash"]
+
+numba: Any = _numba
+
+#: Inside a kernel: a Python int or an int64.
+Int = Any
+#: Inside a kernel: half of a 128-bit integer, uint64.
+Word = Any
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -75,13 +82,13 @@ def kernel(function: Function) -> Function:
         compiled = numba.njit(cache=_has_source_file(function), nogil=True, error_model="numpy", _nrt=False)(function)
     finally:
         numba.config.CACHE_DIR = previous
-    return compiled  # type: ignore[no-any-return]
+    return cast(Function, compiled)
 
 
 def inlined(function: Function) -> Function:
     """As `kernel`, but copied into its callers: for the small functions of a hot loop, which take many arrays."""
     options = {"nogil": True, "error_model": "numpy", "_nrt": False, "inline": "always"}
-    return numba.njit(**options)(function)  # type: ignore[no-any-return]
+    return cast(Function, numba.njit(**options)(function))
 
 
 def _has_source_file(function: Callable[..., Any]) -> bool:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from greywater.kernels.compile import inlined, kernel
+from greywater.kernels.compile import Int, inlined, kernel
 from greywater.kernels.wide import add_128, square_128, subtract_128
 from greywater.vocab import Int64Array
 
@@ -87,7 +87,7 @@ def empty_lists(entries: int, accounts: int, windows: int, pairs: int) -> Lists:
 
 
 @kernel
-def position_after(lists: Lists, account: int, time: int) -> int:
+def position_after(lists: Lists, account: Int, time: Int) -> Int:
     """Position of the first entry of `account` later than `time` (its high end where there is none)."""
     origin = lists.heads[account, ORIGIN]
     low, high = lists.heads[account, LOW], lists.heads[account, HIGH]
@@ -101,7 +101,7 @@ def position_after(lists: Lists, account: int, time: int) -> int:
 
 
 @inlined
-def advance(lists: Lists, account: int, w: int, bound: int) -> None:
+def advance(lists: Lists, account: Int, w: Int, bound: Int) -> None:
     """Let go of the entries of window w at or before `bound`."""
     p, v, s = w * PLACES, w * VALUES, w * SUMS
     if lists.values[account, v + LEAVES] > bound:
@@ -146,7 +146,7 @@ def advance(lists: Lists, account: int, w: int, bound: int) -> None:
 
 
 @kernel
-def _follow_chain(lists: Lists, account: int, w: int, start: int, link: int, at: int, value: int) -> None:
+def _follow_chain(lists: Lists, account: Int, w: Int, start: Int, link: Int, at: Int, value: Int) -> None:
     """Find the extreme of [start, high) anew: the last step at or behind `start` of the chain from the tail."""
     origin = lists.heads[account, ORIGIN]
     position = lists.heads[account, HIGH] - 1
@@ -157,7 +157,7 @@ def _follow_chain(lists: Lists, account: int, w: int, start: int, link: int, at:
 
 
 @kernel
-def _free_expired(lists: Lists, account: int, bound: int) -> None:
+def _free_expired(lists: Lists, account: Int, bound: Int) -> None:
     """Free the entries no rule can make visible again: those at or before `bound`."""
     windows = lists.places.shape[1] // PLACES
     for w in range(windows):
@@ -179,7 +179,7 @@ def _free_expired(lists: Lists, account: int, bound: int) -> None:
 
 
 @kernel
-def _copy_entries(lists: Lists, source: int, target: int, count: int) -> None:
+def _copy_entries(lists: Lists, source: Int, target: Int, count: Int) -> None:
     """Move `count` entries inside the arena; ranges may overlap when moving down."""
     for k in range(count):
         for c in range(2):
@@ -189,13 +189,13 @@ def _copy_entries(lists: Lists, source: int, target: int, count: int) -> None:
 
 
 @kernel
-def _roomy(live: int) -> int:
+def _roomy(live: Int) -> Int:
     """Entries a list of `live` payments gets: half as many again, and a few."""
     return live + live // 2 + 4
 
 
 @kernel
-def make_room(lists: Lists, account: int, bound: int) -> bool:
+def make_room(lists: Lists, account: Int, bound: Int) -> bool:
     """See that `account` can take one more entry; False where the arena must be packed or grown first."""
     _free_expired(lists, account, bound)
     heads = lists.heads
@@ -216,7 +216,7 @@ def make_room(lists: Lists, account: int, bound: int) -> bool:
 
 
 @inlined
-def _link_extremes(lists: Lists, account: int, position: int) -> None:
+def _link_extremes(lists: Lists, account: Int, position: Int) -> None:
     """Set the links from `position` to the previous greater and the previous smaller amount."""
     origin, low = lists.heads[account, ORIGIN], lists.heads[account, LOW]
     amount = lists.entries[origin + position, AMOUNT]
@@ -235,7 +235,7 @@ def _link_extremes(lists: Lists, account: int, position: int) -> None:
 
 
 @inlined
-def _take_in(lists: Lists, account: int, w: int, amount: int, place: int, distinct: int, new: int) -> None:
+def _take_in(lists: Lists, account: Int, w: Int, amount: Int, place: Int, distinct: Int, new: Int) -> None:
     """Add an entry at `place` to the state of window w."""
     p, v, s = w * PLACES, w * VALUES, w * SUMS
     lists.places[account, p + DISTINCT] += distinct
@@ -262,7 +262,7 @@ def _take_in(lists: Lists, account: int, w: int, amount: int, place: int, distin
 
 
 @inlined
-def append_payment(lists: Lists, account: int, time: int, amount: int, pair: int, new: int) -> None:
+def append_payment(lists: Lists, account: Int, time: Int, amount: Int, pair: Int, new: Int) -> None:
     """Put a payment into the list of `account`, behind all entries of its time or earlier. There must be room."""
     heads = lists.heads
     origin, high = heads[account, ORIGIN], heads[account, HIGH]
@@ -290,7 +290,7 @@ def append_payment(lists: Lists, account: int, time: int, amount: int, pair: int
 
 
 @kernel
-def _insert_payment(lists: Lists, account: int, time: int, amount: int, pair: int, new: int) -> None:
+def _insert_payment(lists: Lists, account: Int, time: Int, amount: Int, pair: Int, new: Int) -> None:
     """Insert a payment that is earlier than the tail: shift, renumber the links, adjust the windows."""
     heads, links, places = lists.heads, lists.links, lists.places
     origin, low, high = heads[account, ORIGIN], heads[account, LOW], heads[account, HIGH]
@@ -338,7 +338,7 @@ def _insert_payment(lists: Lists, account: int, time: int, amount: int, pair: in
 
 
 @kernel
-def packed_size(lists: Lists, bound: int) -> int:
+def packed_size(lists: Lists, bound: Int) -> Int:
     """Free what has expired in every list and return the entries the arena needs for what is left."""
     size = 0
     for account in range(lists.heads.shape[0]):
@@ -351,7 +351,7 @@ def packed_size(lists: Lists, bound: int) -> int:
 
 
 @kernel
-def pack(old: Lists, entries: Int64Array, links: Any, slack: bool) -> int:
+def pack(old: Lists, entries: Int64Array, links: Any, slack: bool) -> Int:
     """Copy every live list into fresh arena arrays, positions rebased to 0; returns the entries used.
 
     `slack` leaves each list room to grow; without it the lists lie end to end (snapshots).

@@ -6,11 +6,11 @@ Runs once over each block before the two sides do, because both need the pair nu
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from greywater.kernels.compile import kernel
+from greywater.kernels.compile import Int, kernel
 from greywater.kernels.lists import HIGH, LOW, NEVER, ORIGIN, PAIR_NEW, TIME, Lists, position_after
 from greywater.vocab import Float64Array, Int64Array
 
@@ -25,12 +25,12 @@ class PairTable(NamedTuple):
     """slots int64[2^k] pair keys, -1 = empty; numbers int32[2^k]; counts int64[P]; latest int64[P] greatest event
     time; first int64[A] least event time of any payment of the account; size int64[1] pairs known."""
 
-    slots: np.ndarray
-    numbers: np.ndarray
-    counts: np.ndarray
-    latest: np.ndarray
-    first: np.ndarray
-    size: np.ndarray
+    slots: Any
+    numbers: Any
+    counts: Any
+    latest: Any
+    first: Any
+    size: Any
 
 
 def empty_pairs(slots: int, pairs: int, accounts: int) -> PairTable:
@@ -46,7 +46,7 @@ def empty_pairs(slots: int, pairs: int, accounts: int) -> PairTable:
 
 
 @kernel
-def _slot_of(slots: Int64Array, key: int) -> int:
+def _slot_of(slots: Int64Array, key: Int) -> Int:
     """Slot that holds `key`, or the empty one where it belongs."""
     mask = np.int64(slots.shape[0] - 1)
     mixed = key * MIX
@@ -57,7 +57,7 @@ def _slot_of(slots: Int64Array, key: int) -> int:
 
 
 @kernel
-def rehash(slots: Int64Array, numbers: np.ndarray, new_slots: Int64Array, new_numbers: np.ndarray) -> None:
+def rehash(slots: Int64Array, numbers: Any, new_slots: Int64Array, new_numbers: Any) -> None:
     """Move every pair into a larger table."""
     for slot in range(slots.shape[0]):
         if slots[slot] != EMPTY:
@@ -68,9 +68,9 @@ def rehash(slots: Int64Array, numbers: np.ndarray, new_slots: Int64Array, new_nu
 
 @kernel
 def meet(
-    table: PairTable, sender: np.ndarray, receiver: np.ndarray, key_sender: np.ndarray, key_receiver: np.ndarray,
-    time: Int64Array, pair: np.ndarray, reverse: np.ndarray, new: np.ndarray, counts: Int64Array, floats: Float64Array,
-    late: np.ndarray,
+    table: PairTable, sender: Any, receiver: Any, key_sender: Any, key_receiver: Any,
+    time: Int64Array, pair: Any, reverse: Any, new: Any, counts: Int64Array, floats: Float64Array,
+    late: Any,
 ) -> None:  # fmt: skip
     """Number the pairs of a block and write what their records say of each payment.
 
@@ -136,13 +136,13 @@ def meet(
 def _recall(
     met: Int64Array,
     latest: Int64Array,
-    number: int,
-    moment: int,
-    direction: int,
-    k: int,
+    number: Int,
+    moment: Int,
+    direction: Int,
+    k: Int,
     counts: Int64Array,
     floats: Float64Array,
-    late: np.ndarray,
+    late: Any,
 ) -> None:
     counts[direction, k] = met[number]
     if latest[number] <= moment:
@@ -154,12 +154,12 @@ def _recall(
 @kernel
 def recount_late(
     lists: Lists,
-    account: int,
-    pair: int,
-    time: int,
-    bound: int,
-    direction: int,
-    k: int,
+    account: Int,
+    pair: Int,
+    time: Int,
+    bound: Int,
+    direction: Int,
+    k: Int,
     counts: Int64Array,
     floats: Float64Array,
 ) -> None:

@@ -7,10 +7,11 @@ Amounts reach 2^53 - 1, so a sum of squares passes 2^63 after very few payments.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from greywater.kernels.compile import kernel
+from greywater.kernels.compile import Word, kernel
 
 __all__ = ["add_128", "divide_spread", "float_of_128", "moments", "square_128", "subtract_128"]
 
@@ -27,7 +28,7 @@ TWO_64 = 18446744073709551616.0
 
 
 @kernel
-def add_128(a_low, a_high, b_low, b_high):
+def add_128(a_low: Word, a_high: Word, b_low: Word, b_high: Word) -> Any:
     """(a + b) mod 2^128 as (low, high), all uint64."""
     low = a_low + b_low
     high = a_high + b_high
@@ -37,7 +38,7 @@ def add_128(a_low, a_high, b_low, b_high):
 
 
 @kernel
-def subtract_128(a_low, a_high, b_low, b_high):
+def subtract_128(a_low: Word, a_high: Word, b_low: Word, b_high: Word) -> Any:
     """(a - b) mod 2^128 as (low, high), all uint64."""
     low = a_low - b_low
     high = a_high - b_high
@@ -47,7 +48,7 @@ def subtract_128(a_low, a_high, b_low, b_high):
 
 
 @kernel
-def multiply_64(a, b):
+def multiply_64(a: Word, b: Word) -> Any:
     """a * b as (low, high), all uint64."""
     a_low, a_high = a & LOW_32, a >> SHIFT_32
     b_low, b_high = b & LOW_32, b >> SHIFT_32
@@ -59,7 +60,7 @@ def multiply_64(a, b):
 
 
 @kernel
-def square_128(a):
+def square_128(a: Word) -> Any:
     """a * a as (low, high), all uint64."""
     if a < SMALL_ROOT:
         return a * a, ZERO
@@ -67,7 +68,7 @@ def square_128(a):
 
 
 @kernel
-def float_of_128(low, high):
+def float_of_128(low: Word, high: Word) -> Any:
     """The float64 nearest to the integer (ties to even), as Python's float(int)."""
     if high == ZERO:
         if low < TOP_BIT:
@@ -91,7 +92,7 @@ def float_of_128(low, high):
 
 
 @kernel
-def float_of_192(low, middle, high):
+def float_of_192(low: Word, middle: Word, high: Word) -> Any:
     """The float64 nearest to a 192-bit integer."""
     if high == ZERO:
         return float_of_128(low, middle)
@@ -102,7 +103,7 @@ def float_of_192(low, middle, high):
 
 
 @kernel
-def _spread_numerator_wide(count, sum_low, sum_high, square_low, square_high):
+def _spread_numerator_wide(count: Word, sum_low: Word, sum_high: Word, square_low: Word, square_high: Word) -> Any:
     """count * squares - sum^2, exact in 192 bits, as float64."""
     n = np.uint64(count)
     a_0, carry = multiply_64(n, square_low)
@@ -122,7 +123,7 @@ def _spread_numerator_wide(count, sum_low, sum_high, square_low, square_high):
 
 
 @kernel
-def divide_spread(count, sum_low, sum_high, square_low, square_high):
+def divide_spread(count: Word, sum_low: Word, sum_high: Word, square_low: Word, square_high: Word) -> Any:
     """Standard deviation (ddof = 1) of `count` >= 2 integers from their exact sum and sum of squares."""
     if sum_high == ZERO and square_high == ZERO and count < SMALL_COUNT:
         if sum_low < SMALL_SUM and square_low < SMALL_SQUARES:
@@ -139,7 +140,7 @@ def divide_spread(count, sum_low, sum_high, square_low, square_high):
 
 
 @kernel
-def moments(count, sum_low, sum_high, square_low, square_high):
+def moments(count: Word, sum_low: Word, sum_high: Word, square_low: Word, square_high: Word) -> Any:
     """(sum, mean, standard deviation) as float64; mean NaN below 1, deviation NaN below 2 amounts."""
     if count == 0:
         return 0.0, np.nan, np.nan

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from greywater.kernels.compile import inlined, kernel
+from greywater.kernels.compile import Int, inlined, kernel
 from greywater.kernels.lists import (
     AMOUNT,
     CAP_END,
@@ -98,7 +98,7 @@ class PairColumns(NamedTuple):
 
 
 @inlined
-def window_bound(look: LookBack, w: int, time: int, horizon: int) -> int:
+def window_bound(look: LookBack, w: Int, time: Int, horizon: Int) -> Int:
     """Payments later than this and not later than `time` are in window w (SEMANTICS: What payment i sees)."""
     if look.days[w] == 1:
         bound = (time // DAY_US - look.lengths[w] + 1) * DAY_US - 1
@@ -108,10 +108,10 @@ def window_bound(look: LookBack, w: int, time: int, horizon: int) -> int:
 
 
 @kernel
-def _scan(lists: Lists, account: int, start: int, end: int) -> Any:
+def _scan(lists: Lists, account: Int, start: Int, end: Int) -> Any:
     """(distinct, new, known, sum, mean, std, least, greatest) of positions [start, end), entry by entry."""
     origin = lists.heads[account, ORIGIN]
-    distinct, new, known = 0, 0, 0
+    distinct, new, known = 0, np.int64(0), 0
     low, high = np.int64(-1), np.int64(-1)
     sum_low, sum_high, square_low, square_high = ZERO, ZERO, ZERO, ZERO
     for position in range(start, end):
@@ -133,7 +133,7 @@ def _scan(lists: Lists, account: int, start: int, end: int) -> Any:
 
 
 @inlined
-def _write_slid(lists: Lists, account: int, w: int, ints: Int64Array, floats: Float64Array, i: int, f: int) -> None:
+def _write_slid(lists: Lists, account: Int, w: Int, ints: Int64Array, floats: Float64Array, i: Int, f: Int) -> None:
     """Write window w as it stands after `advance`: ints[i:i+3] and floats[f:f+5]."""
     p, v, s = w * PLACES, w * VALUES, w * SUMS
     ints[i] = lists.heads[account, HIGH] - lists.places[account, p + START]
@@ -156,13 +156,16 @@ def _write_slid(lists: Lists, account: int, w: int, ints: Int64Array, floats: Fl
 
 @kernel
 def _write_searched(
-    lists: Lists, look: LookBack, account: int, time: int, horizon: int,
-    ints: Int64Array, floats: Float64Array, i: int, f: int,
+    lists: Lists, look: LookBack, account: Int, time: Int, horizon: Int, itself: Int,
+    ints: Int64Array, floats: Float64Array, i: Int, f: Int,
 ) -> None:  # fmt: skip
-    """Write the windows of an account asked about a moment before its last query: search and scan."""
+    """Write the windows of an account asked about a moment before its last query: search and scan.
+
+    `itself` is 1 where the payment stands at `end` - 1: it is in its windows however late it is.
+    """
     end = position_after(lists, account, time)
     for w in range(look.lengths.shape[0]):
-        start = min(position_after(lists, account, window_bound(look, w, time, horizon)), end)
+        start = min(position_after(lists, account, window_bound(look, w, time, horizon)), end - itself)
         distinct, new, _, total, mean, deviation, low, high = _scan(lists, account, start, end)
         ints[i + 3 * w] = end - start
         ints[i + 3 * w + 1] = distinct
@@ -176,7 +179,7 @@ def _write_searched(
 
 @inlined
 def _write_lifetime(
-    lists: Lists, account: int, time: int, bound: int, ints: Int64Array, floats: Float64Array, i: int, f: int
+    lists: Lists, account: Int, time: Int, bound: Int, ints: Int64Array, floats: Float64Array, i: Int, f: Int
 ) -> None:
     """Payments ever and seconds since the last one, this payment left out: call it before appending."""
     end = lists.heads[account, HIGH]
@@ -195,7 +198,7 @@ def _write_lifetime(
 
 @inlined
 def _write_ratios(
-    lists: Lists, look: LookBack, account: int, time: int, horizon: int, amount: int, floats: Float64Array, f: int
+    lists: Lists, look: LookBack, account: Int, time: Int, horizon: Int, amount: Int, floats: Float64Array, f: Int
 ) -> None:
     """The amount against the account's own past in the ratio windows: after `advance`, before appending."""
     for r in range(look.ratios.shape[0]):
@@ -228,7 +231,7 @@ def _write_ratios(
 
 @inlined
 def _flush(
-    tile_ints: Int64Array, tile_floats: Float64Array, rows: int, begin: int, ints: Int64Array, floats: Float64Array
+    tile_ints: Int64Array, tile_floats: Float64Array, rows: Int, begin: Int, ints: Int64Array, floats: Float64Array
 ) -> None:
     """Transpose a tile of rows into the columns."""
     for c in range(tile_ints.shape[1]):
@@ -241,9 +244,9 @@ def _flush(
 
 @kernel
 def process(
-    lists: Lists, look: LookBack, payments: Payments, pairs: PairColumns, begin: int, ints: Int64Array,
+    lists: Lists, look: LookBack, payments: Payments, pairs: PairColumns, begin: Int, ints: Int64Array,
     floats: Float64Array, tile_ints: Int64Array, tile_floats: Float64Array,
-) -> int:  # fmt: skip
+) -> Int:  # fmt: skip
     """Take payments from `begin` on through one side; returns how far it came.
 
     Less than n means that the arena is full: pack it and call again from there.
@@ -294,7 +297,8 @@ def process(
                     for w in range(windows):
                         _write_slid(lists, account, w, line_ints, line_floats, i + 3 * w, f + 5 * w)
                 else:
-                    _write_searched(lists, look, account, time, horizon, line_ints, line_floats, i, f)
+                    itself = 1 if view == 0 and listed else 0
+                    _write_searched(lists, look, account, time, horizon, itself, line_ints, line_floats, i, f)
         else:
             line_ints[:] = 0
             line_floats[:] = np.nan
@@ -311,8 +315,8 @@ def process(
 
 @kernel
 def process_self(
-    lists: Lists, look: LookBack, payments: Payments, begin: int, counts: Int64Array, sums: Float64Array
-) -> int:
+    lists: Lists, look: LookBack, payments: Payments, begin: Int, counts: Int64Array, sums: Float64Array
+) -> Int:
     """Self-payments of the sender: int64[W, n] counts and float64[W, n] sums; returns how far it came.
 
     Self-payments count nowhere else. A list's pair number is its account's code.
@@ -320,7 +324,8 @@ def process_self(
     windows = look.lengths.shape[0]
     for k in range(begin, payments.time.shape[0]):
         own, time, horizon = np.int64(payments.own[k]), payments.time[k], payments.horizon[k]
-        if payments.pair[k] < 0 and own >= 0:
+        itself = 1 if payments.pair[k] < 0 and own >= 0 else 0
+        if itself == 1:
             if lists.heads[own, HIGH] == lists.heads[own, CAP_END]:
                 expired = payments.horizon[k - 1] - look.hold[0] if k > 0 else NEVER
                 if not make_room(lists, own, expired):
@@ -333,7 +338,7 @@ def process_self(
             continue
         end = position_after(lists, own, time)
         for w in range(windows):
-            start = position_after(lists, own, window_bound(look, w, time, horizon))
+            start = min(position_after(lists, own, window_bound(look, w, time, horizon)), end - itself)
             if start < end:
                 counts[w, k] = end - start
                 sums[w, k] = _scan(lists, own, start, end)[3]
