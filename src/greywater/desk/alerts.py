@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -93,7 +93,7 @@ class Alert:
 
 
 def _plain(row: Reason | EvidenceRow) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(row).items()}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(row).items()}
 
 
 def alert_id(run_id: str, kind: str, entity: str, seq: int) -> str:

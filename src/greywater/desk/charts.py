@@ -32,7 +32,7 @@ def precision_recall(
     point : (recall, precision), optional
         At the threshold.
     """
-    left, top, width, height = 44, 10, 360, 200
+    left, top, width, height = 44, 24, 360, 200
     parts = [
         f'<svg class="chart" role="img" viewBox="0 0 {left + width + 14} {top + height + 40}" '
         f'aria-label="Precision against recall of the detector{" and of the best single column" if baseline else ""}">'
@@ -44,7 +44,7 @@ def precision_recall(
         parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{share:.0%}</text>')
         parts.append(f'<text x="{x:.1f}" y="{top + height + 16}" text-anchor="middle">{share:.0%}</text>')
     parts.append(f'<text x="{left + width / 2}" y="{top + height + 33}" text-anchor="middle">recall</text>')
-    parts.append(f'<text x="{left + 6}" y="{top + 13}">precision</text>')
+    parts.append(f'<text x="{left}" y="{top - 12}">precision</text>')
 
     def place(recall: float, precision: float) -> tuple[float, float]:
         return left + width * min(max(recall, 0), 1), top + height * (1 - min(max(precision, 0), 1))
@@ -92,25 +92,19 @@ def alerts_per_day(counts: Mapping[date, int]) -> str:
     bars = [0] * -(-span // step)
     for day, number in counts.items():
         bars[(day - first).days // step] += number
-    left, top, width, height = 44, 14, 720, 84
-    most, slot = max(bars), width / len(bars)
+    most, height, slot = max(bars), 100, 1000 / len(bars)
     per = "day" if step == 1 else f"{step} days"
+    told = f"alerts raised per {per}, {first} to {last}, at most {most:,}"
     parts = [
-        f'<svg class="chart strip" role="img" viewBox="0 0 {left + width + 14} {top + height + 24}" '
-        f'aria-label="Alerts per {per} from {first} to {last}, at most {most}">'
-        f'<path class="grid" d="M{left} {top + height}h{width}M{left} {top}h{width}"/>'
-        f'<text x="{left - 6}" y="{top + 4}" text-anchor="end">{most}</text>'
-        f'<text x="{left - 6}" y="{top + height + 4}" text-anchor="end">0</text>'
-        f'<text x="{left}" y="{top + height + 18}">{first}</text>'
-        f'<text x="{left + width}" y="{top + height + 18}" text-anchor="end">{last}</text>'
+        f'<svg class="chart strip" role="img" viewBox="0 0 1000 {height}" preserveAspectRatio="none" '
+        f'aria-label="{told}">'
     ]
     for index, number in enumerate(bars):
         if number:
             tall = height * number / most
             day = first + timedelta(days=index * step)
             parts.append(
-                f'<rect class="bar" x="{left + index * slot:.1f}" y="{top + height - tall:.1f}" '
-                f'width="{max(slot - (1 if slot > 3 else 0.3), 0.8):.1f}" height="{tall:.1f}">'
-                f"<title>{day}: {number}</title></rect>"
+                f'<rect class="bar" x="{index * slot:.1f}" y="{height - tall:.1f}" '
+                f'width="{max(slot * 0.86, 0.8):.1f}" height="{tall:.1f}"><title>{day}: {number:,}</title></rect>'
             )
-    return f"<figure>{''.join(parts)}</svg><figcaption>alerts raised per {per}</figcaption></figure>"
+    return f"<figure>{''.join(parts)}</svg><figcaption>{told}</figcaption></figure>"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Final
@@ -104,7 +105,9 @@ def picture(
         f"<title>{_text(label)}</title>"
     ]
     parts += [_line(edge, nodes, largest) for edge in drawn]
-    parts += [_label(edge, nodes) for edge in drawn]
+    lines = Counter(end for edge in drawn for end in (edge.source, edge.target))
+    taken: list[tuple[float, float]] = []
+    parts += [_label(edge, nodes, lines, taken) for edge in drawn]
     parts += [_box(node, entity, mine, seeds) for node in nodes.values()]
     return "".join(parts) + "</svg>"
 
@@ -252,8 +255,8 @@ def _line(edge: _Edge, nodes: dict[str, _Node], largest: float) -> str:
     )
 
 
-def _label(edge: _Edge, nodes: dict[str, _Node]) -> str:
-    """The amount, close to the end that has its row for itself."""
+def _label(edge: _Edge, nodes: dict[str, _Node], lines: Mapping[str, int], taken: list[tuple[float, float]]) -> str:
+    """The amount, close to the end where fewer lines meet, below a label that is there already."""
     x1, y1, x2, y2, out, back = _ends(edge, nodes)
     text = say.compact_money(edge.known, edge.currency) if edge.known else ""
     text += f" ×{edge.payments}" if edge.payments > 1 else ""
@@ -261,10 +264,16 @@ def _label(edge: _Edge, nodes: dict[str, _Node]) -> str:
         return ""
     if edge.source == edge.target:
         return f'<text class="l" x="{x1 + 12:.0f}" y="{y1 - 15:.0f}">{_text(text.strip())}</text>'
-    t = 0.3 if abs(nodes[edge.source].layer) >= abs(nodes[edge.target].layer) else 0.7
+    crowd = lines[edge.source] - lines[edge.target]
+    outer = abs(nodes[edge.source].layer) > abs(nodes[edge.target].layer)
+    t = 0.27 if crowd < 0 or (crowd == 0 and outer) else 0.73
     x = (1 - t) ** 3 * x1 + 3 * (1 - t) ** 2 * t * (x1 + out) + 3 * (1 - t) * t**2 * (x2 + back) + t**3 * x2
     y = (1 - t) ** 3 * y1 + 3 * (1 - t) ** 2 * t * y1 + 3 * (1 - t) * t**2 * y2 + t**3 * y2
-    return f'<text class="l" x="{x:.0f}" y="{y - 7:.0f}">{_text(text.strip())}</text>'
+    y -= 7
+    while any(abs(x - there) < 46 and abs(y - high) < 11 for there, high in taken):
+        y += 11
+    taken.append((x, y))
+    return f'<text class="l" x="{x:.0f}" y="{y:.0f}">{_text(text.strip())}</text>'
 
 
 def _box(node: _Node, entity: str, mine: set[str], seeds: Collection[str]) -> str:

@@ -18,6 +18,8 @@ MOST_REASONS: Final = 5
 
 _FLOW: Final = frozenset({"count", "sum", "counterparties", "new_counterparties"})
 _SIZE: Final = frozenset({"mean", "std", "min", "max"})
+#: Share of a theme's push from which the single amounts are told.
+_SIZES_MATTER: Final = 0.25
 _OWN: Final = frozenset({"amount_to_mean", "amount_to_max", "amount_zscore"})
 _HOW: Final = frozenset(
     {"channel", "currency", "received_currency", "currency_change", "cross_bank", "received_to_paid"}
@@ -33,7 +35,7 @@ class Reason:
     text : str
         For the investigator, about the alert's entity unless it names another party.
     theme : str
-        What it is about: "flow", "size", "amount", "tempo", "history", "self", "pass_through", "pair", "how",
+        What it is about: "flow", "amount", "tempo", "history", "self", "pass_through", "pair", "how",
         "when", "late", or the name of a feature that has no theme.
     features : tuple of str
         The columns that push, strongest first.
@@ -68,7 +70,7 @@ def theme_of(name: str) -> Theme:
     Examples
     --------
     >>> theme_of("sender.out.count.7d")
-    Theme(name='flow', role='sender', direction='out', label='7d', window=604800)
+    Theme(name='flow', role='sender', direction='out', label='7d', window=604800, sizes=False)
     >>> theme_of("payment.cross_bank").name, theme_of("graph.cycles.30d").name
     ('how', 'graph.cycles.30d')
     """
@@ -105,10 +107,8 @@ def _theme_of_party(name: str, role: Role, parts: list[str]) -> Theme:
         case ["self", "count" | "sum", label] if window is not None:
             return Theme("self", role, "self", label, window)
         case ["out" | "in" as direction, statistic, label] if window is not None:
-            if statistic in _FLOW:
-                return Theme("flow", role, direction, label, window)
-            if statistic in _SIZE:
-                return Theme("size", role, direction, label, window)
+            if statistic in _FLOW or statistic in _SIZE:
+                return Theme("flow", role, direction, label, window, sizes=statistic in _SIZE)
             if statistic in _OWN:
                 return Theme("amount", role)
     return Theme(name)
@@ -246,7 +246,9 @@ class ReasonWriter:
             key = (theme.window or 0, theme.label)
             push[key] = push.get(key, 0.0) + pushes[column]
         window, label = min(push, key=lambda key: (-push[key], key))
-        return replace(self._themes[columns[0]], window=window or None, label=label)
+        sizes = math.fsum(pushes[column] for column in columns if self._themes[column].sizes)
+        told = sizes > 0 and sizes >= _SIZES_MATTER * math.fsum(push.values())
+        return replace(self._themes[columns[0]], window=window or None, label=label, sizes=told)
 
     def _described(self, facts: Facts, name: str) -> str:
         """Word a feature that has no theme by its declaration, or else by its name."""

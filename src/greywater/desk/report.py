@@ -316,13 +316,11 @@ def _typologies(recall: Mapping[str, float | None] | None) -> str:
         return ""
     rows = ""
     for name, value in recall.items():
-        share = 0.0 if value is None else value
-        rows += (
-            f'<tr><th scope="row">{_text(name)}<td class="n">{_figure(value, "recall")}'
-            f'<td class="bar"><i style="width:{100 * min(max(share, 0), 1):.0f}%"></i>'
-        )
+        rows += f'<tr><th scope="row">{_text(name.replace("_", "-"))}<td class="n">{_figure(value, "recall")}<td class="bar">'
+        rows += "" if value is None else f'<i style="width:{100 * min(max(value, 0), 1):.0f}%"></i>'
     head = '<tr><th scope="col">Shape<th scope="col" class="n">Alerted<th scope="col"><span class="hide">Share</span>'
-    return f"<h3>By laundering shape</h3>{_table(head, rows, 'Share of the parties of each shape that got an alert.')}"
+    told = "Share of the parties of each shape that got an alert."
+    return f"<h3>By laundering shape</h3>{_table(head, rows, told, slim=True)}"
 
 
 def _read(report: RunReport) -> str:
@@ -347,7 +345,7 @@ def _read(report: RunReport) -> str:
     ]
     shown = [(word, number) for place, (word, number) in enumerate(told) if number or place < 2]
     cells = "".join(f'<tr><th scope="row">{word}<td class="n">{number:,}' for word, number in shown)
-    parts.append(_table('<tr><th scope="col">Rows<th scope="col" class="n">Number', cells, report.parties))
+    parts.append(_table('<tr><th scope="col">Rows<th scope="col" class="n">Number', cells, report.parties, slim=True))
     if report.rejected:
         head = '<tr><th scope="col">Set aside because<th scope="col" class="n">Rows<th scope="col">For example'
         rows = "".join(
@@ -370,19 +368,20 @@ def _cost(report: RunReport) -> str:
         )
         memory = "" if report.peak_rss_mb is None else f"Largest memory held: {report.peak_rss_mb:,.0f} MB."
         head = '<tr><th scope="col">Step<th scope="col" class="n">Time<th scope="col"><span class="hide">Share</span>'
-        parts.append(_table(head, rows, memory))
+        parts.append(_table(head, rows, memory, slim=True))
     if report.versions:
         rows = "".join(
             f'<tr><th scope="row">{_text(name)}<td><code>{_text(version)}</code>'
             for name, version in report.versions.items()
         )
-        parts.append(_table('<tr><th scope="col">What<th scope="col">Version', rows))
+        parts.append(_table('<tr><th scope="col">What<th scope="col">Version', rows, slim=True))
     return "".join(parts)
 
 
-def _table(head: str, rows: str, caption: str = "") -> str:
+def _table(head: str, rows: str, caption: str = "", *, slim: bool = False) -> str:
     told = f"<caption>{_text(caption)}</caption>" if caption else ""
-    return f'<div class="wide" tabindex="0"><table>{told}<thead>{head}<tbody>{rows}</table></div>'
+    kind = "wide slim" if slim else "wide"
+    return f'<div class="{kind}" tabindex="0"><table>{told}<thead>{head}<tbody>{rows}</table></div>'
 
 
 def _figure(value: float | None, key: str) -> str:

@@ -42,7 +42,8 @@ class Theme:
     """What several correlated columns are about: one theme, one sentence.
 
     `name` is the kind of sentence; `role` and `direction` say whose payments; `window` in seconds is the
-    one whose columns push hardest, None where the theme has none.
+    one whose columns push hardest, None where the theme has none; `sizes` is True where the single amounts
+    push, not only their number and total.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Theme:
     direction: str = ""
     label: str = ""
     window: int | None = None
+    sizes: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,17 +107,28 @@ def _flow(facts: Facts, theme: Theme) -> str | None:
     stem, window = f"{theme.role}.{theme.direction}", theme.window
     number, total = facts.value(f"{stem}.count.{theme.label}"), facts.value(f"{stem}.sum.{theme.label}")
     verb = "sent" if theme.direction == "out" else "received"
-    within = facts.within(window)
+    who, within = facts.subject(theme.role), facts.within(window)
     if number == 0:
-        return f"{facts.subject(theme.role)}{verb} nothing {within}"
-    what = say.count(number, "payment") if _known(number) else "payments"
-    text = f"{facts.subject(theme.role)}{verb} {what}{_parties(facts, theme)} {within}"
+        return f"{who}{verb} nothing {within}"
+    text = f"{who}{verb} {say.count(number, 'payment') if _known(number) else 'payments'}"
+    text += (_range(facts, theme) if theme.sizes else "") + f"{_parties(facts, theme)} {within}"
     if _known(total):
         text += f", {facts.money(total)}" + (" in all" if number != 1 else "")
         ratio = _to_usual(facts, theme, total)
         if ratio >= TELLING:
             text += f", {say.times(ratio)} the usual amount"
     return text
+
+
+def _range(facts: Facts, theme: Theme) -> str:
+    """of 100.00–9,500.00 USD."""
+    stem = f"{theme.role}.{theme.direction}"
+    least, most = (facts.value(f"{stem}.{name}.{theme.label}") for name in ("min", "max"))
+    if not (_known(least) and _known(most)) or facts.value(f"{stem}.count.{theme.label}") == 1:
+        return ""
+    if least == most:
+        return f" of {facts.money(most)} each"
+    return f" of {facts.money(least).split(' ')[0]}–{facts.money(most)}"
 
 
 def _parties(facts: Facts, theme: Theme) -> str:
@@ -125,6 +138,9 @@ def _parties(facts: Facts, theme: Theme) -> str:
     word, preposition = ("payee", "to") if theme.direction == "out" else ("sender", "from")
     if not _known(parties) or parties < 1:
         return ""
+    # Over months everybody was new once: it says nothing there.
+    if theme.window is None or facts.whole_days(theme.window):
+        return f" {preposition} {say.count(parties, word)}"
     if _known(new) and new >= parties:
         return f" {preposition} {say.count(parties, f'new {word}')}"
     tail = f", {round(new):,} of them new," if _known(new) and new > 0 else ""
@@ -149,27 +165,6 @@ def _to_usual(facts: Facts, theme: Theme, total: float) -> float:
         if windows_before >= 2 and earlier > 0 and (not _known(best) or longer <= 30 * DAY):
             best = total / (earlier / windows_before)
     return best
-
-
-def _size(facts: Facts, theme: Theme) -> str | None:
-    """sent amounts of 100.00 to 9,500.00 USD in 30 days, 3,100.00 USD on average."""
-    if theme.role is None or theme.window is None:
-        return None
-    stem, within = f"{theme.role}.{theme.direction}", facts.within(theme.window)
-    number = facts.value(f"{stem}.count.{theme.label}")
-    least, most, mean = (facts.value(f"{stem}.{name}.{theme.label}") for name in ("min", "max", "mean"))
-    verb = "sent" if theme.direction == "out" else "received"
-    if not _known(most) and not _known(mean):
-        return f"{facts.subject(theme.role)}{verb} nothing {within}" if number == 0 else None
-    average = f"{facts.money(mean)} on average" if _known(mean) else ""
-    if not (_known(least) and _known(most)):
-        return f"{facts.subject(theme.role)}{verb} {average} {within}" if average else None
-    if number == 1:
-        return f"{facts.subject(theme.role)}{verb} one payment, of {facts.money(most)}, {within}"
-    if least == most:
-        return f"{facts.subject(theme.role)}{verb} {facts.money(most)} each time {within}"
-    text = f"{facts.subject(theme.role)}{verb} amounts of {facts.money(least)} to {facts.money(most)} {within}"
-    return f"{text}, {average}" if average else text
 
 
 def _amount(facts: Facts, theme: Theme) -> str | None:
@@ -340,7 +335,6 @@ def _late(facts: Facts, _: Theme) -> str | None:
 #: Theme name -> its sentence; each returns None where the row does not hold what the sentence needs.
 WRITERS: Final[Mapping[str, Callable[[Facts, Theme], str | None]]] = {
     "flow": _flow,
-    "size": _size,
     "amount": _amount,
     "tempo": _tempo,
     "history": _history,
