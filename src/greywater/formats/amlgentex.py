@@ -1,4 +1,4 @@
-"""AMLGentex transaction logs, with typologies from the alert_models table beside them."""
+"""AMLGentex transaction logs; the kind of alert is in the log itself."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Final
 import numpy as np
 
 from greywater.formats.layout import Column, Layout, PartyRule, Places, TypologyByKey
-from greywater.formats.patterns import typology_name
-from greywater.formats.siblings import read_sibling
 from greywater.formats.tabular import Table
 from greywater.formats.times import DAY_US, TimeRule
 
@@ -18,12 +16,23 @@ __all__ = ["FIRST_DAY", "REQUIRED", "layout"]
 REQUIRED: Final = ("step", "type", "amount", "nameOrig", "nameDest", "bankOrig", "bankDest")
 #: Steps are days; day 0 is this one, at midnight UTC. The source names none.
 FIRST_DAY: Final = "2020-01-01"
+#: What `modelType` says of a laundering payment. (The ids in `patternID` count on from the normal models, so they are
+#: not those of the alert_models table.)
+TYPOLOGIES: Final = {
+    "1": "fan-out",
+    "2": "fan-in",
+    "3": "cycle",
+    "4": "bipartite",
+    "5": "stack",
+    "6": "random",
+    "7": "scatter-gather",
+    "8": "gather-scatter",
+}
 
 
 def layout(table: Table | None, columns: Sequence[str]) -> Layout:
-    """The layout of AMLGentex; `table` names the file whose siblings are looked at, None for no siblings."""
+    """The layout of AMLGentex."""
     label = "isSAR" if "isSAR" in columns else ""
-    known = table is not None and label and "patternID" in columns
     origin = int(np.datetime64(FIRST_DAY, "us").astype(np.int64))
     return Layout(
         format="amlgentex",
@@ -43,16 +52,8 @@ def layout(table: Table | None, columns: Sequence[str]) -> Layout:
         channels={"CASH": "cash", "TRANSFER": "transfer"},
         skip_column="type",
         skip_values=frozenset({"INITALBALANCE", "INITIALBALANCE"}),
-        typologies=_sibling(table) if table is not None and known else None,
+        typologies=TypologyByKey("modelType", TYPOLOGIES) if label and "modelType" in columns else None,
         base_currency="XXX",
         resolution_us=DAY_US,
         answers=("isSAR", "patternID", "modelType"),
     )
-
-
-def _sibling(table: Table) -> TypologyByKey | None:
-    models = read_sibling(table.path, "alert_models", ("modelID", "type"))
-    if models is None:
-        return None
-    pairs = zip(models.column("modelID").to_pylist(), models.column("type").to_pylist(), strict=True)
-    return TypologyByKey("patternID", {model: typology_name(kind) for model, kind in pairs if model and kind})

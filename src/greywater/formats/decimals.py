@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from greywater.formats.text import as_text
+from greywater.formats.text import as_text, text_bytes
 from greywater.vocab import MAX_AMOUNT, Float64Array, Int64Array
 
 __all__ = ["MISSING", "NOT_A_NUMBER", "NOT_FINITE", "OK", "TOO_LARGE", "Scaled", "scale", "scale_one"]
@@ -32,6 +32,7 @@ _MAX_SHIFT: Final = 22
 _POWERS: Final = np.array([10.0**k for k in range(_MAX_SHIFT + 1)])
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9})?", re.ASCII)
 _PLAIN: Final = r"^-?[0-9]+(?:\.[0-9]+)?$"
+_IN_PLAIN: Final = np.isin(np.arange(256), np.frombuffer(b"0123456789.-", dtype=np.uint8))
 _NOT_FINITE: Final = frozenset({"nan", "inf", "infinity"})
 _CONTEXT: Final = Context(prec=80)
 
@@ -174,16 +175,30 @@ def _from_floats(numbers: Float64Array, shifts: Int64Array, limit: int, slow: ND
 
 def _from_text(column: pa.Array, shifts: Int64Array, limit: int) -> Scaled:
     """Text: at most 15 characters of plain digits are read as the double they round to, which is provably the same."""
+    numbers = _all_plain(column)
+    if numbers is not None:
+        return _from_floats(numbers, shifts, limit, np.zeros(len(numbers), dtype=np.bool_))
     text = pc.fill_null(column, "")
     blank = np.asarray(pc.equal(text, ""))
     plain = np.asarray(pc.and_(pc.less_equal(pc.binary_length(text), 15), pc.match_substring_regex(text, _PLAIN)))
     filled = text if plain.all() else pc.if_else(pa.array(plain), text, "0")
-    numbers: Float64Array = np.asarray(pc.cast(filled, pa.float64()), dtype=np.float64)
-    result = _from_floats(numbers, shifts, limit, ~plain)
+    result = _from_floats(np.asarray(pc.cast(filled, pa.float64())), shifts, limit, ~plain)
     rest = np.flatnonzero(~plain & ~blank)
     _one_by_one(result, rest, text.take(pa.array(rest)).to_pylist(), shifts, limit)
     _drop(result, blank)
     return result
+
+
+def _all_plain(column: pa.Array) -> Float64Array | None:
+    """The column as doubles where every value is at most 15 characters of digits, point and minus sign."""
+    offsets, data = text_bytes(column)
+    used = data[offsets[0] : offsets[-1]]
+    if column.null_count or len(used) == 0 or int(np.diff(offsets).max()) > 15 or not _IN_PLAIN[used].all():
+        return None
+    try:
+        return np.asarray(column.cast(pa.float64()))
+    except pa.ArrowInvalid:
+        return None
 
 
 def _one_by_one(result: Scaled, rows: NDArray[np.intp], texts: Iterable[str], shifts: Int64Array, limit: int) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from greywater.formats.text import text_bytes
+
 __all__ = ["CANONICAL_COLUMNS", "transaction_ids"]
 
 #: The columns of a canonical row, in order.
@@ -62,9 +64,8 @@ def _text(payments: pa.Table, column: str) -> pa.ChunkedArray:
 def _hashes(texts: pa.Array) -> pa.Array:
     if len(texts) == 0:
         return pa.array([], pa.string())
-    stops = np.frombuffer(texts.buffers()[1], dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    places = text_bytes(texts)[0].tolist()
     data = memoryview(texts.buffers()[2])
-    places = stops.tolist()
     digests = b"".join([sha256(data[a:b]).digest()[:16] for a, b in pairwise(places)])
     letters = digests.hex().encode("ascii")
     offsets = np.arange(len(texts) + 1, dtype=np.int32) * 32

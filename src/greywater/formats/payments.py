@@ -20,6 +20,7 @@ from greywater.formats.text import as_text, map_codes, shorten
 from greywater.formats.times import TIME_REASONS, Times, read_times
 from greywater.vocab import (
     CHANNELS,
+    CURRENCY_EXPONENTS,
     EXTERNAL_PREFIX,
     PARSED_SCHEMA,
     REJECTED_SCHEMA,
@@ -30,7 +31,7 @@ from greywater.vocab import (
 
 __all__ = ["Assembled", "assemble"]
 
-_CODE: Final = re.compile(r"[A-Z][A-Z0-9]{2,4}", re.ASCII)
+_ISO_CODE: Final = re.compile(r"[A-Z]{3}", re.ASCII)
 
 Mask = NDArray[np.bool_]
 
@@ -116,13 +117,20 @@ class _Assembly:
         self.settled: Mask = np.zeros(self.rows, dtype=np.bool_)
         self.bad: list[BadRow] = list(raw.bad)
         self.skipped = 0
+        self._encoded: dict[str, tuple[list[str | None], NDArray[np.intp]]] = {}
         if layout.skip_column:
             self._skip(layout.skip_column, layout.skip_values)
 
     def _skip(self, column: str, values: frozenset[str]) -> None:
-        names, codes = map_codes(self.raw.columns[column])
+        names, codes = self._codes(column)
         self.settled = np.array([name in values for name in names], dtype=np.bool_)[codes]
         self.skipped = int(self.settled.sum())
+
+    def _codes(self, column: str) -> tuple[list[str | None], NDArray[np.intp]]:
+        """Distinct texts of a column and the place of each row's among them; found once."""
+        if column not in self._encoded:
+            self._encoded[column] = map_codes(self.raw.columns[column])
+        return self._encoded[column]
 
     def column(self, place: Column) -> pa.Array:
         """The values of a place as they stand in the source."""
@@ -209,7 +217,7 @@ class _Assembly:
         if not place.name:
             code = place.constant or "XXX"
             return _Currencies(pa.repeat(pa.scalar(code), self.rows), currency_exponent(code))
-        names, codes = map_codes(self.raw.columns[place.name])
+        names, codes = self._codes(place.name)
         found = [_currency_code(name, self.layout.currencies) for name in names]
         missing = np.array([not name for name in names], dtype=np.bool_)
         unknown = np.array([code is None for code in found], dtype=np.bool_) & ~missing
@@ -256,7 +264,7 @@ class _Assembly:
         place = self.layout.places.channel
         if not place.name:
             return pa.repeat(pa.scalar(_channel(place.constant, self.layout.channels)), self.rows)
-        names, codes = map_codes(self.raw.columns[place.name])
+        names, codes = self._codes(place.name)
         found = pa.array([_channel(name, self.layout.channels) for name in names], pa.string())
         return found.take(pa.array(codes))
 
@@ -266,7 +274,7 @@ class _Assembly:
         if not place.name:
             return pa.nulls(self.rows, pa.int8())
         rule = self.layout.labels
-        names, codes = map_codes(self.raw.columns[place.name])
+        names, codes = self._codes(place.name)
         words = [(name or "").lower() for name in names]
         values = [
             None if not word else 1 if word in rule.true else 0 if word in rule.false or not rule.false else -1
@@ -312,7 +320,7 @@ def _currency_code(name: str | None, currencies: Mapping[str, str]) -> str | Non
     if name in currencies:
         return currencies[name]
     code = name if currencies else name.upper()
-    return code if _CODE.fullmatch(code) else None
+    return code if code in CURRENCY_EXPONENTS or _ISO_CODE.fullmatch(code) else None
 
 
 def _channel(name: str | None, channels: Mapping[str, str]) -> str:

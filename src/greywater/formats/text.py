@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["as_text", "decode", "map_codes", "shorten"]
+__all__ = ["as_text", "decode", "map_codes", "shorten", "text_bytes"]
 
 #: How many characters of a bad value are kept.
 VALUE_LENGTH: Final = 200
@@ -31,7 +31,8 @@ def as_text(column: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(kind):
         return as_text(column.dictionary_decode())
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return pc.utf8_trim_whitespace(column if pa.types.is_string(kind) else column.cast(pa.string()))
+        text = column if pa.types.is_string(kind) else column.cast(pa.string())
+        return pc.utf8_trim_whitespace(text) if _may_have_blanks(text) else text
     if pa.types.is_floating(kind):
         return pa.array([None if value is None else _number(value) for value in column.to_pylist()], pa.string())
     return column.cast(pa.string())
@@ -85,6 +86,33 @@ def shorten(value: str) -> str:
     200
     """
     return value if len(value) <= VALUE_LENGTH else value[: VALUE_LENGTH - 1] + "…"
+
+
+def text_bytes(text: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Offsets int32[n + 1] and bytes uint8 of an Arrow string array, without a copy.
+
+    Examples
+    --------
+    >>> offsets, data = text_bytes(pa.array(["ab", "c"]))
+    >>> offsets.tolist(), bytes(data)
+    ([0, 2, 3], b'abc')
+    """
+    buffers = text.buffers()
+    if len(text) == 0 or buffers[1] is None:
+        return np.zeros(len(text) + 1, dtype=np.int32), np.empty(0, dtype=np.uint8)
+    offsets = np.frombuffer(buffers[1], dtype=np.int32)[text.offset : text.offset + len(text) + 1]
+    return offsets, np.frombuffer(buffers[2] or b"", dtype=np.uint8)
+
+
+def _may_have_blanks(text: pa.Array) -> bool:
+    """False where no value begins or ends with a blank or with a character beyond ASCII."""
+    offsets, data = text_bytes(text)
+    if len(data) == 0:
+        return False
+    starts, stops = offsets[:-1], offsets[1:]
+    filled = stops > starts
+    edges = np.concatenate([data[starts[filled]], data[stops[filled] - 1]])
+    return bool(((edges <= 32) | (edges >= 127)).any())
 
 
 def _number(value: float) -> str:

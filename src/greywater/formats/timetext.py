@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from greywater.formats.text import text_bytes
 from greywater.vocab import Int64Array
 
 __all__ = ["ISO", "MISSING", "OK", "OUT_OF_RANGE", "UNREADABLE", "Times", "pattern_expression", "read_text", "unread"]
@@ -123,8 +124,8 @@ def read_text(text: pa.Array, expression: str) -> Times:
     times = unread(len(text), missing)
     lengths = np.asarray(pc.fill_null(pc.binary_length(text), 0)).astype(np.int64)
     lengths[missing | (lengths > _MAX_LENGTH)] = 0
-    offsets = np.frombuffer(text.buffers()[1], dtype=np.int32)[text.offset : text.offset + len(text)].astype(np.int64)
-    data = np.frombuffer(text.buffers()[2] or b"", dtype=np.uint8)
+    places, data = text_bytes(text)
+    offsets = places.astype(np.int64)
     for length in np.unique(lengths[lengths > 0]).tolist():
         rows = np.flatnonzero(lengths == length)
         characters = data[offsets[rows][:, None] + np.arange(length)]
