@@ -29,6 +29,8 @@ from greywater.vocab import REJECTED_SCHEMA, Actor, Counts, Progress
 __all__ = ["FileOutcome", "IngestRequest", "IngestResult", "Silent", "ingest"]
 
 log = logging.getLogger("greywater.ingest")
+#: ISO 4217 for "no currency".
+_NO_CURRENCY: Final = "XXX"
 _SIDES: Final = ("labels", "accounts", "parties", "relationships", "seeds")
 
 
@@ -193,12 +195,12 @@ def ingest(actor: Actor, settings: Settings, request: IngestRequest, progress: P
 
 
 def _early_rates(settings: Settings, request: IngestRequest, sources: Sequence[Source]) -> Rates | None:
-    """The table of rates, read before anything is written where the base currency can be told by then."""
+    """The table of rates, read before anything is written; for no currency where the base cannot be told by then."""
     if request.fx is None:
         return None
     held = ProjectFile.load(settings.project_folder)
     base = early_base(settings, held.base_currency if held else "", sources)
-    return Rates.read(request.fx, base) if base else None
+    return Rates.read(request.fx, base or _NO_CURRENCY)
 
 
 class _Ingest:

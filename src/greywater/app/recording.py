@@ -321,14 +321,18 @@ def write_labels(project: Project, recorder: Recorder, *, ingest: str, piece_row
 
 
 def _repeated(tables: Tables, rows: pa.Table, seen: pa.Array) -> NDArray[np.bool_]:
-    """Bool[n]: labels of payments recorded before that say what a recorded label says already."""
+    """Bool[n]: labels of payments known before that repeat a recorded label, or an earlier one of these rows."""
     suspect = np.array(seen.to_numpy(zero_copy_only=False), dtype=np.bool_)
     if not suspect.any():
         return suspect
-    places = np.flatnonzero(suspect)
     columns = ("tx_id", "label", "typology")
-    suspect[places] = _held(tables, "labels", columns, _joined(rows.take(pa.array(places)), columns))
-    return suspect
+    joined = _joined(rows, columns)
+    _, first = np.unique(joined.dictionary_encode().indices.to_numpy(), return_index=True)
+    repeated = np.ones(len(suspect), dtype=np.bool_)
+    repeated[first] = False
+    places = np.flatnonzero(suspect)
+    repeated[places] |= _held(tables, "labels", columns, joined.take(pa.array(places)))
+    return repeated & suspect
 
 
 def _held(tables: Tables, name: str, columns: Sequence[str], joined: pa.Array) -> NDArray[np.bool_]:
