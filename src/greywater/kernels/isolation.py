@@ -2,51 +2,68 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from greywater.kernels.compile import kernel
 from greywater.vocab import Float64Array, Int64Array
 
-__all__ = ["path_contributions", "path_lengths"]
+__all__ = ["TILE", "path_contributions", "path_lengths"]
+
+
+#: Rows that walk a tree side by side, so that its nodes stay in the cache and the steps overlap.
+TILE = 64
 
 
 @kernel
 def path_lengths(
     rows: Float64Array,
     roots: Int64Array,
+    depth: Int64Array,
     feature: Int64Array,
     threshold: Float64Array,
     missing_left: Int64Array,
-    left: Int64Array,
-    right: Int64Array,
+    child: Int64Array,
     length: Float64Array,
+    place: Int64Array,
     out: Float64Array,
 ) -> None:
     """Sum over the trees of the path length of each row.
 
+    A step has no branch: the right child lies next to the left one, and a leaf sends every row to itself.
+
     Parameters
     ----------
     rows : float64[n, features]
-        NaN = not defined; goes left where `missing_left` is 1.
-    roots : int64[trees]
-        The first node of each tree.
-    feature, missing_left, left, right : int64[nodes]
-        Feature of the split (-1 in a leaf), side of NaN, and the two children.
+        NaN = not defined.
+    roots, depth : int64[trees]
+        The first node of each tree, and the steps to its deepest leaf.
+    feature, missing_left, child : int64[nodes]
+        Feature of the split, 1 where NaN goes left, and the left child. In a leaf: 0, 1 and the leaf itself.
     threshold : float64[nodes]
-        Rows with value <= threshold go left.
+        Rows with value <= threshold go left; +inf in a leaf.
     length : float64[nodes]
         Path length of a leaf, with what the rows left in it would still add (Liu, Ting & Zhou 2008).
+    place : int64[TILE]
+        Scratch.
     out : float64[n]
         Written.
     """
-    for row in range(rows.shape[0]):
-        total = 0.0
+    count = rows.shape[0]
+    for first in range(0, count, TILE):
+        width = min(TILE, count - first)
+        for row in range(width):
+            out[first + row] = 0.0
         for tree in range(roots.shape[0]):
-            node = roots[tree]
-            while feature[node] >= 0:
-                value = rows[row, feature[node]]
-                goes_left = value <= threshold[node] or (value != value and missing_left[node] == 1)
-                node = left[node] if goes_left else right[node]
-            total += length[node]
-        out[row] = total
+            for row in range(width):
+                place[row] = roots[tree]
+            for _ in range(depth[tree]):
+                for row in range(width):
+                    node = place[row]
+                    value = rows[first + row, feature[node]]
+                    left = np.int64(value <= threshold[node]) | (np.int64(value != value) & missing_left[node])
+                    place[row] = child[node] + (1 - left)
+            for row in range(width):
+                out[first + row] += length[place[row]]
 
 
 @kernel
@@ -56,8 +73,7 @@ def path_contributions(
     feature: Int64Array,
     threshold: Float64Array,
     missing_left: Int64Array,
-    left: Int64Array,
-    right: Int64Array,
+    child: Int64Array,
     expected: Float64Array,
     out: Float64Array,
 ) -> None:
@@ -70,9 +86,9 @@ def path_contributions(
     for row in range(rows.shape[0]):
         for tree in range(roots.shape[0]):
             node = roots[tree]
-            while feature[node] >= 0:
+            while child[node] != node:
                 value = rows[row, feature[node]]
-                goes_left = value <= threshold[node] or (value != value and missing_left[node] == 1)
-                child = left[node] if goes_left else right[node]
-                out[row, feature[node]] += expected[child] - expected[node]
-                node = child
+                left = np.int64(value <= threshold[node]) | (np.int64(value != value) & missing_left[node])
+                after = child[node] + (1 - left)
+                out[row, feature[node]] += expected[after] - expected[node]
+                node = after

@@ -1,0 +1,123 @@
+"""From columns in pieces to row-major matrices in pieces, in the order a learner asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from greywater.vocab import Float64Array, Int64Array, TrainingTable
+
+__all__ = ["RowReader", "matrices", "matrix", "sample_negatives"]
+
+#: Rows copied from columns to rows at a time; a tile of 250 columns stays in the cache.
+TILE: int = 256
+
+
+def matrix(batch: pa.RecordBatch | pa.Table) -> Float64Array:
+    """Columns as one C-ordered float64[rows, columns]; int64 counts become floats.
+
+    Examples
+    --------
+    >>> matrix(pa.table({"a": [1, 2], "b": [0.5, float("nan")]})).tolist()
+    [[1.0, 0.5], [2.0, nan]]
+    """
+    columns = (
+        [batch.column(index).to_numpy(zero_copy_only=False) for index in range(batch.num_columns)]
+        if isinstance(batch, pa.RecordBatch)
+        else [column.to_numpy() for column in batch.columns]
+    )
+    rows = batch.num_rows
+    result = np.empty((rows, len(columns)))
+    tile = np.empty((len(columns), TILE))
+    for start in range(0, rows, TILE):
+        stop = min(start + TILE, rows)
+        for index, column in enumerate(columns):
+            tile[index, : stop - start] = column[start:stop]
+        result[start:stop] = tile[:, : stop - start].T
+    return result
+
+
+def matrices(X: TrainingTable) -> Iterator[tuple[int, Float64Array]]:
+    """(position of its first row, matrix) of each batch of the table, in order."""
+    position = 0
+    for batch in X.batches():
+        yield position, matrix(batch)
+        position += batch.num_rows
+
+
+class RowReader:
+    """Chosen rows of a table as matrices, read forward with one decoded batch at a time.
+
+    Parameters
+    ----------
+    X : TrainingTable
+    rows : int64[k]
+        Strictly increasing positions; row i of the reader is row rows[i] of the table.
+
+    Examples
+    --------
+    >>> from greywater.stores.blocks import TableRows
+    >>> reader = RowReader(TableRows(pa.table({"a": [1.0, 2.0, 3.0]})), np.array([0, 2]))
+    >>> len(reader), reader.read(0, 2).ravel().tolist()
+    (2, [1.0, 3.0])
+    """
+
+    def __init__(self, X: TrainingTable, rows: Int64Array) -> None:
+        self._table = X
+        self._rows = np.asarray(rows, np.int64)
+        self._restart()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def read(self, start: int, stop: int) -> Float64Array:
+        """Rows [start, stop) of the chosen ones, float64[stop - start, columns]. Going back starts over."""
+        if start < self._low:
+            self._restart()
+        parts = []
+        while start < stop:
+            while start >= self._high:
+                self._advance()
+            upto = min(stop, self._high)
+            parts.append(self._held[start - self._low : upto - self._low])
+            start = upto
+        if not parts:
+            return np.empty((0, len(self._table.names)))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _restart(self) -> None:
+        self._batches = self._table.batches()
+        self._position = 0
+        self._low = self._high = 0
+        self._held: Float64Array = np.empty((0, len(self._table.names)))
+
+    def _advance(self) -> None:
+        batch = next(self._batches)
+        end = self._position + batch.num_rows
+        self._low = self._high
+        self._high = int(np.searchsorted(self._rows, end))
+        wanted = self._rows[self._low : self._high] - self._position
+        self._position = end
+        if len(wanted):
+            self._held = matrix(batch if len(wanted) == batch.num_rows else batch.take(pa.array(wanted)))
+
+
+def sample_negatives(y: Int64Array, most: int, seed: int) -> tuple[Int64Array, float]:
+    """All positives and at most `most` negatives: increasing positions, and how many negatives each kept one is for.
+
+    Negatives are drawn evenly along the slice (one at random from each equal stretch), so that no month is left out.
+
+    Examples
+    --------
+    >>> rows, stands_for = sample_negatives(np.array([0, 0, 1, 0, 0]), 2, seed=1)
+    >>> len(rows), 2 in rows, stands_for
+    (3, True, 2.0)
+    """
+    positives, negatives = np.flatnonzero(y == 1), np.flatnonzero(y != 1)
+    if len(negatives) <= most:
+        return np.arange(len(y)), 1.0
+    edges = np.linspace(0, len(negatives), most + 1).astype(np.int64)
+    drawn = edges[:-1] + (np.random.default_rng(seed).random(most) * np.diff(edges)).astype(np.int64)
+    return np.sort(np.concatenate([positives, negatives[drawn]])), len(negatives) / most
