@@ -60,6 +60,7 @@ DeltaTable.create_checkpoint = counted(DeltaTable.create_checkpoint)
 DeltaTable.create = staticmethod(counted(DeltaTable.create))
 txindex.Staged.commit = counted(txindex.Staged.commit)
 txindex.TransactionIndex.stage = counted(txindex.TransactionIndex.stage)
+txindex.TransactionIndex._begin = counted(txindex.TransactionIndex._begin)
 delta_parts.CHECKPOINT_EVERY = 2
 
 def record(folder):

@@ -197,8 +197,7 @@ def _groups(keys: UInt64Array) -> Int64Array:
     """For each row the first row of the chunk that has the same id: int64[n]."""
     count = len(keys)
     first = np.arange(count, dtype=np.int64)
-    order = np.argsort(keys[:, 0], kind="stable")
-    high = keys[order, 0]
+    high = np.sort(keys[:, 0])
     if not (high[1:] == high[:-1]).any():
         return first
     order = np.lexsort((keys[:, 1], keys[:, 0]))

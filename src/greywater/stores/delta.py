@@ -305,12 +305,14 @@ class DeltaLedger:
         for batch in scan_parts(parts.folder, parts.parts, schema, index.complete, parts.rows, INDEX_ROWS):
             rows = pa.Table.from_batches([batch])
             keys = id_fingerprints(rows["tx_id"], index.key)
-            index.stage(keys, content_fingerprints(rows, index.key), index.complete, strict=False).commit()
+            index.stage(keys, content_fingerprints(rows, index.key), index.complete).commit()
 
     def _check_index(self, index: TransactionIndex) -> list[Finding]:
         mend = "remove that folder; the index is made again from the ledger on the next start"
         if index.entries != self.next_seq:
             found = f"the index holds {index.entries} transaction ids for {self.next_seq} payments"
+            return [Finding(str(index.folder), found, mend)]
+        if found := index.check():
             return [Finding(str(index.folder), found, mend)]
         seqs = np.unique(np.linspace(0, max(self.next_seq - 1, 0), min(CHECK_SAMPLE, self.next_seq)).astype(np.int64))
         rows = self.take(seqs, ("tx_id", *CONTENT_COLUMNS))
