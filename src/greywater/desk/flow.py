@@ -19,8 +19,10 @@ MOST_NEIGHBOURS: Final = 8
 _LAYERS: Final = (-2, -1, 0, 1, 2)
 _NODE_WIDTH, _NODE_HEIGHT, _ROW, _GAP, _MARGIN = 112, 24, 34, 92, 10
 _LETTERS: Final = 15
-#: Longest name spelled out in a tooltip; keeps a picture under 12 kB.
+#: Longest name spelled out in a tooltip.
 _TOOLTIP: Final = 48
+#: A picture that would be larger names fewer parties.
+_MOST_BYTES: Final = 12_000
 
 #: Travels with each picture, so that it looks right on any page, light or dark, and on paper.
 _STYLE: Final = (
@@ -92,12 +94,30 @@ def picture(
     mine = set(accounts) | {entity}
     edges = _edges(evidence, mine, entity, base_currency)
     layer = _layers(edges, entity)
-    nodes, drawn = _fold(edges, layer, entity)
+    label = f"Money flow around {_short(entity, _TOOLTIP)}: {_told(evidence, mine, base_currency)}"
+    text = ""
+    for most in (MOST_NEIGHBOURS, 5, 3, 2, 1):
+        text = _draw(edges, layer, entity, mine, seeds, label, most)
+        if len(text.encode()) <= _MOST_BYTES:
+            break
+    return text
+
+
+def _draw(
+    edges: list[_Edge],
+    layer: dict[str, int],
+    entity: str,
+    mine: set[str],
+    seeds: Collection[str],
+    label: str,
+    most: int,
+) -> str:
+    """Write the SVG with at most `most` named parties in a column."""
+    nodes, drawn = _fold(edges, layer, entity, most)
     _place(nodes, drawn, entity)
     columns = sorted({node.layer for node in nodes.values()})
     width = len(columns) * _NODE_WIDTH + (len(columns) - 1) * _GAP + 2 * _MARGIN
     height = max(node.y for node in nodes.values()) + _NODE_HEIGHT / 2 + _MARGIN + 2
-    label = f"Money flow around {_short(entity, _TOOLTIP)}: {_told(evidence, mine, base_currency)}"
     largest = max((edge.known for edge in drawn), default=0.0)
     parts = [
         f'<svg class="gw-flow" role="img" viewBox="0 0 {width} {height:.0f}" width="{width}" height="{height:.0f}" '
@@ -162,7 +182,7 @@ def _layers(edges: list[_Edge], entity: str) -> dict[str, int]:
     return layer
 
 
-def _fold(edges: list[_Edge], layer: dict[str, int], entity: str) -> tuple[dict[str, _Node], list[_Edge]]:
+def _fold(edges: list[_Edge], layer: dict[str, int], entity: str, most: int) -> tuple[dict[str, _Node], list[_Edge]]:
     """Keep the largest parties of each column; the others become one node, and their lines one line."""
     moved: dict[str, float] = {}
     for edge in edges:
@@ -174,11 +194,9 @@ def _fold(edges: list[_Edge], layer: dict[str, int], entity: str) -> tuple[dict[
     for column in _LAYERS:
         parties = [party for party, place in layer.items() if place == column and party != entity]
         parties.sort(key=lambda party: (party not in raising, -moved[party], party))
-        parties = (
-            sorted(parties[:MOST_NEIGHBOURS], key=lambda party: (-moved[party], party)) + parties[MOST_NEIGHBOURS:]
-        )
+        parties = sorted(parties[:most], key=lambda party: (-moved[party], party)) + parties[most:]
         for rank, party in enumerate(parties):
-            name = party if rank < MOST_NEIGHBOURS else f"\x00more {column}"
+            name = party if rank < most else f"\x00more {column}"
             node = nodes.setdefault(name, _Node(name, column))
             stands_for[party] = name
             if name != party:

@@ -258,8 +258,8 @@ def _judged(report: RunReport) -> str:
         rows = ""
         for part in report.slices:
             rows += (
-                f'<tr><th scope="row">{_text(part.name)}<td>{say.moment_words(part.start_us)}'
-                f'<td>{say.moment_words(part.stop_us)}<td class="n">{part.payments:,}'
+                f'<tr><th scope="row">{_text(part.name)}<td class="d">{say.moment_words(part.start_us)}'
+                f'<td class="d">{say.moment_words(part.stop_us)}<td class="n">{part.payments:,}'
             )
             if labelled:
                 rows += f'<td class="n">{"" if part.positives is None else f"{part.positives:,}"}'
@@ -277,12 +277,11 @@ def _measures(report: RunReport) -> str:
     base = report.baseline
     head = '<tr><th scope="col">Measure<th scope="col" class="n">Value'
     head += f'<th scope="col" class="n">Best single column<br><code>{_text(base.column)}</code>' if base else ""
-    head += '<th scope="col">What it says'
     rows = ""
     for measure, value, other in measure_rows(report.metrics, base.metrics if base else None):
-        rows += f'<tr><th scope="row">{_text(measure.name)}<td class="n">{_figure(value, measure.key)}'
+        says = f"<small>{_text(measure.words)}</small>" if measure.words else ""
+        rows += f'<tr><th scope="row">{_text(measure.name)}{says}<td class="n">{_figure(value, measure.key)}'
         rows += f'<td class="n">{_figure(other, measure.key)}' if base else ""
-        rows += f'<td class="words">{_text(measure.words)}'
     recall, precision = report.metrics.get("recall"), report.metrics.get("precision")
     point = (float(recall), float(precision)) if recall is not None and precision is not None else None
     parts = ['<p class="lead">Measured on the last slice, which the detector never saw.</p>', _table(head, rows)]
@@ -316,7 +315,8 @@ def _typologies(recall: Mapping[str, float | None] | None) -> str:
         return ""
     rows = ""
     for name, value in recall.items():
-        rows += f'<tr><th scope="row">{_text(name.replace("_", "-"))}<td class="n">{_figure(value, "recall")}<td class="bar">'
+        shape, figure = _text(name.replace("_", "-")), _figure(value, "recall")
+        rows += f'<tr><th scope="row">{shape}<td class="n">{figure}<td class="bar">'
         rows += "" if value is None else f'<i style="width:{100 * min(max(value, 0), 1):.0f}%"></i>'
     head = '<tr><th scope="col">Shape<th scope="col" class="n">Alerted<th scope="col"><span class="hide">Share</span>'
     told = "Share of the parties of each shape that got an alert."

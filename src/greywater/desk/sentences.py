@@ -264,8 +264,8 @@ def _pass_through(facts: Facts, theme: Theme) -> str | None:
     came = facts.value(f"sender.in.sum.{theme.label}")
     came_in = f"the {facts.money(came)} that came in" if _known(came) and came > 0 else "what came in"
     if ratio > 1.005:
-        return f"{who}sends with this payment {say.times(ratio)} {came_in} in the {window} before"
-    return f"{who}passes on with this payment {say.share(ratio)} of {came_in} in the {window} before"
+        return f"{who}sends with this payment {say.times(ratio)} {came_in} during the {window} before"
+    return f"{who}passes on with this payment {say.share(ratio)} of {came_in} during the {window} before"
 
 
 def _pair(facts: Facts, _: Theme) -> str | None:

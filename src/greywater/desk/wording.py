@@ -125,9 +125,9 @@ def share(ratio: float) -> str:
     >>> share(0.923), share(1.0), share(0.9999), share(0.0001)
     ('92 %', '100 %', 'over 99 %', 'under 1 %')
     """
-    if 0 < ratio < 0.005:
+    if 0 < ratio < 0.01:
         return "under 1 %"
-    if 0.995 <= ratio < 1:
+    if 0.99 < ratio < 1:
         return "over 99 %"
     return f"{ratio * 100:.0f} %"
 
@@ -179,7 +179,7 @@ def window_words(seconds: int, *, whole_days: bool = False) -> str:
         return f"{seconds // DAY:,} days"
     if seconds % 3_600 == 0:
         return f"{seconds // 3_600:,} h"
-    return f"{seconds // 60:,} minutes" if seconds % 60 == 0 else f"{seconds:,} s"
+    return count(seconds // 60, "minute") if seconds % 60 == 0 else f"{seconds:,} s"
 
 
 def within(seconds: int, *, whole_days: bool = False) -> str:
