@@ -22,7 +22,7 @@ FULL = os.environ.get("GREYWATER_FULL") == "1"
 DAY = 86_400_000_000
 NOW = 1_700_000_000_000_000
 CHUNK_ROWS = 50
-CHUNKS = 12
+CHUNKS = 6
 
 #: Appends chunks, saying each acknowledged one. Given steps, a copy of the process dies at each of them in a folder
 #: of its own (forked before delta-rs starts its threads, so that the imports are paid once).

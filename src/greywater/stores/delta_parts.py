@@ -241,7 +241,7 @@ class PartTable:
             raise damaged(path, ValueError("its footer is not the one that was written"))
         return mark
 
-    def orphans(self) -> list[Path]:
+    def _orphans(self) -> list[Path]:
         """Data files that no commit names."""
         known = {part.name for part in self.parts}
         with durable.store_errors(self.folder, "list the data files"):
@@ -253,14 +253,14 @@ class PartTable:
 
     def set_orphans_aside(self) -> None:
         """Move data files that were never committed out of the table; their rows were never acknowledged."""
-        for path in self.orphans():
+        for path in self._orphans():
             durable.move_aside(path, self.aside)
             self.mended.append(f"data file {path.name} was never committed: moved to {self.aside}")
 
     def adopt_next(self) -> str | None:
         """Register the data file that continues the table, if exactly one complete one is there; returns its name."""
         fitting = []
-        for path in self.orphans():
+        for path in self._orphans():
             encoded = self._as_encoded(path)
             if encoded is not None:
                 fitting.append(encoded)

@@ -15,7 +15,7 @@ from greywater.stores.durable import make_folder
 from greywater.stores.lock import WriterLock
 from greywater.stores.part_reader import pick_columns, scan_parts
 from greywater.stores.ports import Finding
-from greywater.stores.table_rules import RESERVED, check_name, check_transaction, conform_rows, storable_schema
+from greywater.stores.table_rules import check_name, check_transaction, conform_rows, is_name, storable_schema
 
 __all__ = ["DeltaTables"]
 
@@ -108,7 +108,7 @@ class DeltaTables:
         if not self.folder.is_dir():
             return []
         found = (path.parent.name for path in self.folder.glob(f"*/{LOG_FOLDER}"))
-        return sorted(name for name in found if name not in RESERVED and self._table(name) is not None)
+        return sorted(name for name in found if is_name(name) and self._table(name) is not None)
 
     def read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table | None:
         """All rows in commit order, or None where nothing was ever written."""
@@ -138,7 +138,7 @@ class DeltaTables:
         findings = []
         for path in sorted(self.folder.glob(f"*/{LOG_FOLDER}")):
             name = path.parent.name
-            if name in RESERVED:
+            if not is_name(name):
                 continue
             try:
                 table = self._table(name)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from greywater.errors import StoreError
 
-__all__ = ["RESERVED", "check_name", "check_transaction", "conform_rows", "storable_schema"]
+__all__ = ["RESERVED", "check_name", "check_transaction", "conform_rows", "is_name", "storable_schema"]
 
 #: Folders of the ledger that may stand beside the tables.
 RESERVED: Final = frozenset({"ledger", "tx_index", "mended"})
@@ -23,14 +23,25 @@ STORABLE: Final = (
 )  # fmt: skip
 
 
+def is_name(name: str) -> bool:
+    """Whether a table may be called so.
+
+    Examples
+    --------
+    >>> is_name("labels"), is_name("ledger")
+    (True, False)
+    """
+    return table_name.fullmatch(name) is not None and name not in RESERVED
+
+
 def check_name(name: str) -> None:
-    """Raise StoreError unless the name can be a folder everywhere.
+    """Raise StoreError unless a table may be called so.
 
     Examples
     --------
     >>> check_name("labels")
     """
-    if not table_name.fullmatch(name) or name in RESERVED:
+    if not is_name(name):
         raise StoreError(
             f"{name!r} cannot be the name of a table",
             mend="use lower-case letters, digits and _, beginning with a letter, and not "
