@@ -25,6 +25,7 @@ def time_text(seconds: Int64Array, missing: int | None = None) -> pa.Array:
 
     Examples
     --------
+    >>> import numpy as np
     >>> time_text(np.array([0, -1]), missing=-1).to_pylist()
     ['1970-01-01T00:00:00Z', None]
     """
@@ -38,6 +39,7 @@ def decimal_text(minor: Int64Array) -> pa.Array:
 
     Examples
     --------
+    >>> import numpy as np
     >>> decimal_text(np.array([5, 120_000])).to_pylist()
     ['0.05', '1200.00']
     """
