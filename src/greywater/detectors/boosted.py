@@ -470,7 +470,7 @@ def _booster_from_text(text: str) -> Any:
     import lightgbm
 
     try:
-        return lightgbm.Booster(model_str=text, params={"verbosity": -1})
+        return lightgbm.Booster(model_str=text)
     except lightgbm.basic.LightGBMError as error:
         raise DetectorError(f"LightGBM cannot read the model: {error}", where=MODEL, mend=MEND) from error
 
