@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pyarrow.compute as pc
@@ -11,6 +13,7 @@ from greywater.app.file_log import complete_files, file_rows
 from greywater.app.side_records import SIDE_TABLES
 from greywater.app.wiring import Project, open_project
 from greywater.config import Settings
+from greywater.errors import StoreError
 from greywater.stores.lock import WriterLock
 from greywater.stores.ports import Finding
 from greywater.vocab import Actor, Progress
@@ -85,34 +88,43 @@ def check(actor: Actor, settings: Settings, progress: Progress | None = None, *,
 
 def _check(project: Project, progress: Progress | None) -> CheckResult:
     findings: list[Finding] = []
-    steps = (
+    records: dict[str, int] = {}
+
+    def count_rows() -> list[Finding]:
+        for name in (*SIDE_TABLES, "rejected"):
+            records[name] = sum(batch.num_rows for batch in project.tables.scan(name))
+        return []
+
+    steps: tuple[tuple[str, Callable[[], list[Finding]]], ...] = (
         ("verifying payments", project.ledger.check),
         ("verifying other records", project.tables.check),
         ("verifying alerts", project.records.check),
+        ("counting rows", count_rows),
+        ("comparing counts", lambda: _count_findings(project)),
+        ("comparing order", lambda: _known_findings(project)),
     )
     for name, verify in steps:
         if progress is not None:
             progress.step(name)
-        findings.extend(verify())
-    if progress is not None:
-        progress.step("comparing counts")
-    records = {name: _rows(project, name) for name in (*SIDE_TABLES, "rejected")}
-    findings.extend(_count_findings(project))
-    findings.extend(_known_findings(project))
-    rejected = records.pop("rejected")
-    alerts = sum(len(project.records.alerts(run.id)) for run in project.records.runs())
+        try:
+            findings.extend(verify())
+        except StoreError as error:
+            if error.where not in {finding.where for finding in findings}:
+                findings.append(Finding(error.where, error.found, error.mend))
+    alerts = 0
+    with suppress(StoreError):
+        alerts = sum(len(project.records.alerts(run.id)) for run in project.records.runs())
+    files = 0
+    with suppress(StoreError):
+        files = len(complete_files(project.tables))
     return CheckResult(
         findings=tuple(findings),
         payments=project.ledger.next_seq,
-        files=len(complete_files(project.tables)),
-        rejected=rejected,
+        files=files,
+        rejected=records.pop("rejected", 0),
         alerts=alerts,
         records=records,
     )
-
-
-def _rows(project: Project, table: str) -> int:
-    return sum(batch.num_rows for batch in project.tables.scan(table))
 
 
 def _count_findings(project: Project) -> list[Finding]:

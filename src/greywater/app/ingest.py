@@ -119,6 +119,15 @@ class IngestResult:
     rejections: tuple[Rejection, ...] = ()
     resumed: int = 0
 
+    @classmethod
+    def of_project(cls, project: Project) -> IngestResult:
+        """What a project holds, where nothing is to be recorded."""
+        file, end = project.file, project.ledger.next_seq
+        labelled = any(batch.num_rows for batch in project.tables.scan("labels", ["label"]))
+        return cls(
+            Counts(), (), (), end, end, file.resolution_us, file.base_currency, file.rates, (), labelled, project.mended
+        )
+
 
 class Silent:
     """A Progress that nobody watches."""
@@ -256,6 +265,8 @@ class _Ingest:
             resolutions = {self._shas[place]: self._sources[place].resolution_us for place in self._fresh}
             write_files(project.tables, list(outcomes.values()), ingest=self._id, resolutions=resolutions)
             file.completed(self._id).save(project.folder)
+        elif (tidy := self._tidy()) != project.file:
+            tidy.save(project.folder)
         return self._summary(outcomes, done, settled, first_seq, resumed)
 
     def _to_read(self, place: int) -> bool:
@@ -324,12 +335,17 @@ class _Ingest:
             self._warnings,
         )
 
+    def _tidy(self) -> ProjectFile:
+        """The project's file without ingests that were completed just before they were killed."""
+        file = self._project.file
+        for ingest in {row["ingest"] for row in self._complete.values()}:
+            file = file.completed(ingest)
+        return file
+
     def _begin(self, settled: Settled) -> ProjectFile:
         """Write down that this ingest begins, and what is settled, before its first payment is recorded."""
         names = tuple(self._sources[place].name for place in self._fresh)
-        project, file = self._project, self._project.file
-        for ingest in {row["ingest"] for row in self._complete.values()}:
-            file = file.completed(ingest)
+        project, file = self._project, self._tidy()
         shas = tuple(self._shas[place] for place in self._fresh)
         file = file.begun(self._id, names, shas, project.ledger.next_seq)
         file = file.counting_in(settled.base_currency, settled.resolution_us, settled.rates_name)
