@@ -122,8 +122,8 @@ def test_everything_is_on_the_page() -> None:
         "payments.parquet", "1,010", "negative amount", "row 7, column amount: -3", "Boosted trees (LightGBM)",
         "The payments carry labels.", "20 alerts a day", "0.651", "18.1%", "83.0%", "receiver.in.count.30d", "0.100",
         "fan-in", "90.0%", "features", "7.10 s", "1,390 MB", "0.1.0", "The rates are a constant table.",
-        "reason 0 of alert 1", "t1-24", "laundering", "not laundering", "12 accounts", "2024-02-29 12:00:00", "Caught", "training",
-        "abababababababab",
+        "reason 0 of alert 1", "t1-24", "laundering", "not laundering", "12 accounts", "2024-02-29 12:00:00",
+        "Caught", "training", "abababababababab",
     ):  # fmt: skip
         assert words in page.text, words
     assert page.count("details", value="alert") == 2

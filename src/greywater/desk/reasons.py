@@ -199,10 +199,7 @@ class ReasonWriter:
                 mend="give one value and one contribution a feature, with or without the base value",
             )
         facts = Facts(dict(zip(self.names, row, strict=True)), payment, side, self._currency, self._day_windows)
-        groups: dict[tuple[str, Role | None, str], list[int]] = {}
-        for column, key in enumerate(self._keys):
-            if pushes[column] != 0 and math.isfinite(pushes[column]):
-                groups.setdefault(("amount", side, "") if key == ("amount", None, "") else key, []).append(column)
+        groups = self._grouped(pushes, side)
         total = {key: math.fsum(pushes[column] for column in columns) for key, columns in groups.items()}
         ranked = sorted(groups, key=lambda key: (-total[key], groups[key][0]))
         chosen: list[Reason] = []
@@ -215,6 +212,14 @@ class ReasonWriter:
                 told.add(reason.text)
                 chosen.append(reason)
         return tuple(chosen) or (self._plain(facts),)
+
+    def _grouped(self, pushes: list[float], side: Role) -> dict[tuple[str, Role | None, str], list[int]]:
+        """Gather the columns that push, by theme, party and direction."""
+        groups: dict[tuple[str, Role | None, str], list[int]] = {}
+        for column, key in enumerate(self._keys):
+            if pushes[column] != 0 and math.isfinite(pushes[column]):
+                groups.setdefault(("amount", side, "") if key == ("amount", None, "") else key, []).append(column)
+        return groups
 
     def _word(self, facts: Facts, columns: list[int], pushes: list[float], total: float) -> Reason:
         """The sentence of one theme, over its strongest window."""
