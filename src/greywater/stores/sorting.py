@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import duckdb
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from greywater.errors import GreywaterError, StoreAccessError, StoreError, StoreFullError
 
-__all__ = ["sorted_batches"]
+__all__ = ["exact_batches", "sorted_batches"]
 
 #: Fewest megabytes the sort is given; below this the engine cannot hold one block per column.
 LEAST_MEMORY_MB = 64
@@ -86,7 +86,7 @@ def sorted_batches(
         order = ", ".join(f'"{name}" ASC NULLS FIRST' for name in keys)
         outgoing = connection.sql(f"SELECT * FROM incoming ORDER BY {order}").to_arrow_reader(batch_rows)
         try:
-            for batch in _exact(outgoing, plain, batch_rows):
+            for batch in exact_batches(outgoing, plain, batch_rows):
                 yield _recast(batch, schema)
         finally:
             outgoing.close()
@@ -110,14 +110,22 @@ def _recast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _exact(batches: pa.RecordBatchReader, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
-    """Batches of exactly `batch_rows` but the last."""
+def exact_batches(batches: Iterable[pa.RecordBatch], schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    """The same rows in the same order, in batches of exactly `batch_rows` but the last.
+
+    Examples
+    --------
+    >>> table = pa.table({"row": range(5)})
+    >>> [batch.num_rows for batch in exact_batches(table.to_batches(max_chunksize=3), table.schema, 2)]
+    [2, 2, 1]
+    """
     held: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:
-        while batch.num_rows:
-            part = batch.slice(0, batch_rows - rows)
-            batch = batch.slice(part.num_rows)
+        rest = batch
+        while rest.num_rows:
+            part = rest.slice(0, batch_rows - rows)
+            rest = rest.slice(part.num_rows)
             held.append(part)
             rows += part.num_rows
             if rows == batch_rows:
