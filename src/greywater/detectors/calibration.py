@@ -80,7 +80,7 @@ class Rank:
     """probability = share of reference payments that are less unusual, between knots of the reference scores.
 
     No chance of laundering: a rank in [0, 1] for where no label exists. Strictly increasing: linear between knots,
-    1 / (1 + distance)-shaped tails outside them, never reaching 0 or 1.
+    1 / (1 + distance)-shaped tails outside them, which reach 0 or 1 only where float64 rounds there.
 
     Examples
     --------
@@ -96,8 +96,11 @@ class Rank:
         """Shares float64[n] in (0, 1) of raw scores float64[n]."""
         value = np.asarray(score, np.float64)
         knots, shares = np.array(self.scores), np.array(self.shares)
-        width = max(float(knots[-1] - knots[0]), 1e-12)
-        inside = np.interp(value, knots, shares)
+        width = max(float(knots[-1] - knots[0]), 1e-9)
+        # Interpolation may overshoot a knot by a rounding error; the order must not suffer.
+        segment = np.clip(np.searchsorted(knots, value, side="right") - 1, 0, max(len(knots) - 2, 0))
+        above_knot = np.minimum(segment + 1, len(knots) - 1)
+        inside = np.clip(np.interp(value, knots, shares), shares[segment], shares[above_knot])
         below = shares[0] / (1 + np.maximum(knots[0] - value, 0) / width)
         above = 1 - (1 - shares[-1]) / (1 + np.maximum(value - knots[-1], 0) / width)
         result: Float64Array = np.where(value < knots[0], below, np.where(value > knots[-1], above, inside))
@@ -151,10 +154,10 @@ def _newton(
     score: Float64Array, target: Float64Array, mass: Float64Array, *, free_slope: bool, steps: int = 100
 ) -> tuple[float, float]:
     """Weighted logistic regression of the target on the score: Newton's method with step halving."""
-    centre, spread = float(np.median(score)), float(np.std(score)) or 1.0
+    centre, spread = float(np.average(score, weights=mass)), float(np.std(score)) or 1.0
     x = (score - centre) / spread
     base = float(np.average(target, weights=mass))
-    slope, intercept = (1.0 if free_slope else spread), float(np.log(base / (1 - base)))
+    slope, intercept = (0.0 if free_slope else spread), float(np.log(base / (1 - base)))
 
     def loss(a: float, b: float) -> float:
         z = a * x + b
@@ -171,11 +174,14 @@ def _newton(
         hessian[0, 0] += 1e-9
         step = np.linalg.solve(hessian, gradient)
         size = 1.0
-        while size > 1e-8 and loss(slope - size * step[0], intercept - size * step[1]) > now:
+        while size > 1e-12 and loss(slope - size * step[0], intercept - size * step[1]) > now:
             size /= 2
+        after = loss(slope - size * step[0], intercept - size * step[1])
+        if not after <= now:
+            break
         slope, intercept = slope - size * float(step[0]), intercept - size * float(step[1])
-        before, now = now, loss(slope, intercept)
-        if before - now <= 1e-12 * max(abs(before), 1.0):
+        gained, now = now - after, after
+        if gained <= 1e-13 * max(abs(now), 1.0):
             break
     return slope / spread, intercept - slope * centre / spread
 
