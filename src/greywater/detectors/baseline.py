@@ -62,7 +62,7 @@ def single_column_baseline(
     --------
     >>> import pyarrow as pa
     >>> from greywater.stores.blocks import TableRows
-    >>> table = TableRows(pa.table({"noise": [1.0, 2.0, 1.0, 2.0], "leak": [9.0, 1.0, 8.0, 0.0]}))
+    >>> table = TableRows(pa.table({"noise": [1.0, 1.0, 2.0, 2.0], "leak": [9.0, 1.0, 8.0, 0.0]}))
     >>> single_column_baseline(table, np.array([0, 1, 0, 1])).by_roc_auc.column
     'leak'
     """
