@@ -154,15 +154,7 @@ def read_labels(path: Path | str) -> RecordsRead:
     tx_id, account = file.text("tx_id"), file.text("account")
     has_tx = tx_id.is_valid()
     _missing(file, pc.and_(pc.invert(has_tx), account.is_null()), "tx_id" if file.has("tx_id") else "account")
-    if all_laundering:
-        label = pa.array(np.ones(len(file.row), dtype=np.int8))
-    else:
-        words = pc.utf8_lower(pc.fill_null(file.text("label"), ""))
-        yes = pc.is_in(words, value_set=pa.array(sorted(TRUE_WORDS | {"1.0"})))
-        no = pc.is_in(words, value_set=pa.array(sorted(FALSE_WORDS | {"0.0"})))
-        found, mend = "the label is neither 0 nor 1", "write 1 for laundering and 0 for not; leave out what is unknown"
-        file.reject(pc.invert(pc.or_(yes, no)), "label", "label_unreadable", found, mend)
-        label = yes.cast(pa.int8())
+    label = pa.array(np.ones(len(file.row), dtype=np.int8)) if all_laundering else _label(file)
     typology = _mapped(file.text("model_type" if all_laundering else "typology"), typology_name)
     columns = {
         "tx_id": tx_id,
@@ -172,6 +164,16 @@ def read_labels(path: Path | str) -> RecordsRead:
         "known_since": file.times("known_since"),
     }
     return _read(file, columns, LABELS_READ_SCHEMA)
+
+
+def _label(file: SideFile) -> pa.Array:
+    """1 or 0; rows that say neither are set aside."""
+    words = pc.utf8_lower(pc.fill_null(file.text("label"), ""))
+    yes = pc.is_in(words, value_set=pa.array(sorted(TRUE_WORDS | {"1.0"})))
+    no = pc.is_in(words, value_set=pa.array(sorted(FALSE_WORDS | {"0.0"})))
+    found, mend = "the label is neither 0 nor 1", "write 1 for laundering and 0 for not; leave out what is unknown"
+    file.reject(pc.invert(pc.or_(yes, no)), "label", "label_unreadable", found, mend)
+    return yes.cast(pa.int8())
 
 
 def read_accounts(path: Path | str) -> RecordsRead:

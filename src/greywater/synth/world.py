@@ -84,6 +84,19 @@ class _World:
     tx_id: pa.Array = field(repr=False)
 
 
+@dataclass(frozen=True)
+class _Cast:
+    """Everyone and everything but the payments."""
+
+    seed: int
+    days: int
+    population: Population
+    groups: list[list[int]]
+    attempts: list[Attempt]
+    lookalikes: list[Attempt]
+    ties: list[Tie]
+
+
 def make_world(
     folder: Path,
     *,
@@ -127,8 +140,8 @@ def make_world(
     StoreAccessError, StoreFullError
         A file cannot be written.
     """
+    size = {"accounts": accounts, "payments": payments, "days": days, "seed": seed, "foreign_share": foreign_share}
     _check(accounts, payments, days, foreign_share)
-    folder = Path(folder)
     if progress is not None:
         progress.step("making up a world of payments", 4)
     population = make_population(seed, accounts, WORLD_START, days)
@@ -138,44 +151,9 @@ def make_world(
     lookalikes = plant_lookalikes(seed, population, WORLD_START, days, round(wanted))
     _advance(progress)
     world = _assemble(seed, population, attempts, lookalikes, days, payments)
-    ties = _all_ties(seed, population, groups)
+    cast = _Cast(seed, days, population, groups, attempts, lookalikes, _all_ties(seed, population, groups))
     _advance(progress)
-    files = {"payments": folder / f"payments.{payments_as}"}
-    names = ("labels", "accounts", "parties", "relationships", "seeds")
-    files |= {name: folder / f"{name}.csv" for name in names} | {"attempts": folder / "attempts.json"}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreAccessError(f"no folder can be made: {error.strerror}", where=str(folder)) from None
-    currency, rates = _currencies(seed, population, foreign_share, days)
-    if rates is not None:
-        files["rates"] = folder / "rates.csv"
-        write_table(files["rates"], rates)
-    write_table(files["payments"], _payment_columns(seed, population, world, currency))
-    _advance(progress)
-    write_table(files["labels"], _label_columns(seed, world, attempts))
-    write_table(files["accounts"], _account_columns(population))
-    write_table(files["parties"], _party_columns(population))
-    write_table(files["relationships"], _tie_columns(population, ties))
-    seeds = _seed_columns(seed, population, groups, attempts, days)
-    write_table(files["seeds"], seeds)
-    size = {"accounts": accounts, "payments": payments, "days": days, "seed": seed, "foreign_share": foreign_share}
-    write_json(files["attempts"], _truth(population, world, attempts, lookalikes, groups, size))
-    _advance(progress)
-    return WorldSummary(
-        folder=folder,
-        files=files,
-        accounts=accounts,
-        customers=len(population.trade),
-        payments=len(world.flows),
-        dirty=int((world.attempt >= 0).sum()),
-        attempts=dict(sorted(Counter(attempt.shape for attempt in attempts).items())),
-        lookalikes=len(lookalikes),
-        relationships=len(ties),
-        seeds=len(seeds["reason"]),
-        start=datetime.fromtimestamp(WORLD_START, UTC),
-        end=datetime.fromtimestamp(WORLD_START + days * DAY, UTC),
-    )
+    return _write(Path(folder), payments_as, cast, world, size, progress)
 
 
 def _advance(progress: Progress | None) -> None:
@@ -189,6 +167,50 @@ def _check(accounts: int, payments: int, days: int, foreign_share: float) -> Non
             raise UsageError(f"a world needs at least {least} {name}, not {value}", where=name, mend=f"give {least}")
     if not 0.0 <= foreign_share <= 1.0:
         raise UsageError(f"{foreign_share} is no share", where="foreign_share", mend="give a number from 0 to 1")
+
+
+def _write(
+    folder: Path, payments_as: str, cast: _Cast, world: _World, size: dict[str, Any], progress: Progress | None
+) -> WorldSummary:
+    """All files, and what to say of them."""
+    seed, population = cast.seed, cast.population
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        mend = "choose a folder that you may write to"
+        raise StoreAccessError(f"no folder can be made: {error.strerror}", where=str(folder), mend=mend) from None
+    currency, rates = _currencies(seed, population, size["foreign_share"], cast.days)
+    seeds = _seed_columns(seed, population, cast.groups, cast.attempts, cast.days)
+    files = {"payments": folder / f"payments.{payments_as}"}
+    write_table(files["payments"], _payment_columns(seed, population, world, currency))
+    _advance(progress)
+    tables = {
+        "labels": _label_columns(seed, world, cast.attempts),
+        "accounts": _account_columns(population),
+        "parties": _party_columns(population),
+        "relationships": _tie_columns(population, cast.ties),
+        "seeds": seeds,
+    }
+    for name, columns in tables.items() if rates is None else (tables | {"rates": rates}).items():
+        files[name] = folder / f"{name}.csv"
+        write_table(files[name], columns)
+    files["attempts"] = folder / "attempts.json"
+    write_json(files["attempts"], _truth(cast, world, size))
+    _advance(progress)
+    return WorldSummary(
+        folder=folder,
+        files=files,
+        accounts=len(population.owner),
+        customers=len(population.trade),
+        payments=len(world.flows),
+        dirty=int((world.attempt >= 0).sum()),
+        attempts=dict(sorted(Counter(attempt.shape for attempt in cast.attempts).items())),
+        lookalikes=len(cast.lookalikes),
+        relationships=len(cast.ties),
+        seeds=len(seeds["reason"]),
+        start=datetime.fromtimestamp(WORLD_START, UTC),
+        end=datetime.fromtimestamp(WORLD_START + cast.days * DAY, UTC),
+    )
 
 
 def _assemble(
@@ -358,23 +380,14 @@ def _seed_columns(
     }
 
 
-def _truth(
-    population: Population,
-    world: _World,
-    attempts: list[Attempt],
-    lookalikes: list[Attempt],
-    groups: list[list[int]],
-    size: dict[str, Any],
-) -> dict[str, Any]:
+def _truth(cast: _Cast, world: _World, size: dict[str, Any]) -> dict[str, Any]:
     """What attempts.json says."""
+    ids = cast.population.customer_ids
     return {
         "world": size,
-        "gangs": [
-            {"gang": number, "customers": population.customer_ids[group].tolist()}
-            for number, group in enumerate(groups)
-        ],
-        "attempts": _described(population, world, attempts, world.attempt),
-        "lookalikes": _described(population, world, lookalikes, world.lookalike),
+        "gangs": [{"gang": number, "customers": ids[group].tolist()} for number, group in enumerate(cast.groups)],
+        "attempts": _described(cast.population, world, cast.attempts, world.attempt),
+        "lookalikes": _described(cast.population, world, cast.lookalikes, world.lookalike),
     }
 
 
