@@ -114,6 +114,6 @@ def test_no_store(desk: Any) -> None:
 
 def test_a_damaged_project_file(recorded: Any) -> None:
     (recorded.settings.project_folder / "project.json").write_text('{"layout": 1, "unfinished": 3}')
-    with pytest.raises(StoreError, match="project's file"):
-        check(Actor(), recorded.settings)
+    (finding,) = check(Actor(), recorded.settings).findings
+    assert "project's file cannot be read" in finding.found
     assert ProjectFile().begun("i", ("a",), ("s",), 5).settled(9).unfinished[0].recorded(9) == 4

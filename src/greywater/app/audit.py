@@ -9,7 +9,7 @@ from typing import Any
 
 from greywater.access.policy import require
 from greywater.config import Settings
-from greywater.errors import AccessDeniedError, GreywaterError, StoreError
+from greywater.errors import AccessDeniedError, GreywaterError, StoreDamagedError, StoreError
 from greywater.stores.project_file import ProjectFile
 from greywater.stores.records import Records
 from greywater.vocab import Actor
@@ -88,7 +88,10 @@ def _write_beside(
 
 def _write(settings: Settings, actor: Actor, action: str, object: str, outcome: str, detail: dict[str, Any]) -> None:
     folder = settings.project_folder
-    if ProjectFile.load(folder) is None:
-        return
+    try:
+        if ProjectFile.load(folder) is None:
+            return
+    except StoreDamagedError:  # its records may be sound, and who looked at a damaged store is worth a row
+        log.info("project file damaged", extra={"action": action})
     with Records.open(folder / "records.sqlite") as records:
         records.audit(actor, action, object, outcome, detail)

@@ -13,7 +13,7 @@ from greywater.app.file_log import complete_files, file_rows
 from greywater.app.side_records import SIDE_TABLES
 from greywater.app.wiring import Project, open_project
 from greywater.config import Settings
-from greywater.errors import StoreError
+from greywater.errors import StoreDamagedError, StoreError
 from greywater.stores.lock import WriterLock
 from greywater.stores.ports import Finding
 from greywater.vocab import Actor, Progress
@@ -72,16 +72,19 @@ def check(actor: Actor, settings: Settings, progress: Progress | None = None, *,
     AccessDeniedError
         The actor may not.
     StoreError
-        There is no such project, or it cannot be opened at all.
+        There is no such project. One that is too damaged to be opened is a finding.
     StoreLockedError
         A writer is at work.
     """
     with audited(settings, actor, "check", f"project {settings.project}") as detail:
-        with (
-            open_project(settings, actor) as project,
-            WriterLock(project.folder, wait_seconds=wait),
-        ):
-            result = _check(project, progress)
+        try:
+            with (
+                open_project(settings, actor) as project,
+                WriterLock(project.folder, wait_seconds=wait),
+            ):
+                result = _check(project, progress)
+        except StoreDamagedError as error:
+            result = CheckResult((Finding(error.where, error.found, error.mend),), 0, 0, 0, 0, {})
         detail.update(findings=len(result.findings), payments=result.payments)
     return result
 

@@ -19,9 +19,10 @@ class JsonLines(logging.Formatter):
 
     Examples
     --------
-    >>> record = logging.makeLogRecord({"name": "greywater.ingest", "msg": "ingested", "recorded": 3, "created": 0})
+    >>> said = {"name": "greywater.ingest", "levelname": "INFO", "msg": "ingested", "created": 0, "recorded": 3}
+    >>> record = logging.makeLogRecord(said)
     >>> JsonLines().format(record)
-    '{"time": "1970-01-01T00:00:00+00:00", "level": "NOTSET", "logger": "greywater.ingest", "event": "ingested", \
+    '{"time": "1970-01-01T00:00:00+00:00", "level": "INFO", "logger": "greywater.ingest", "event": "ingested", \
 "recorded": 3}'
     """
 
