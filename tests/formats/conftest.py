@@ -1,8 +1,7 @@
-"""Fixtures of the format tests: files made from text, and the shared data where it lies."""
+"""Fixtures of the format tests: files made from lines, and all chunks of a source in one."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pytest
 from greywater.formats.source import Source
 from greywater.vocab import PARSED_SCHEMA, REJECTED_SCHEMA
 
-ROOT = Path(__file__).resolve().parents[2]
 NATIVE = "tx_id,event_time,sender,receiver,amount,currency"
 
 
@@ -56,12 +54,3 @@ def write(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
-
-
-@pytest.fixture
-def shared_data() -> Path:
-    """The folder of the shared data sets."""
-    folder = Path(os.environ.get("GREYWATER_DATA", ROOT.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"the shared data sets are not in {folder}; set GREYWATER_DATA")
-    return folder

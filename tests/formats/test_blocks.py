@@ -7,7 +7,7 @@ import gzip
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from greywater.errors import FormatError, InputError
@@ -52,7 +52,6 @@ def test_utf16_without_a_mark(tmp_path: Path, encoding: str) -> None:
     assert joined(path) == "time,from,to\n1,2,3\n"
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(alphabet="a,\r\n", max_size=60), st.integers(1, 20))
 def test_any_mixture_of_line_ends(tmp_path: Path, text: str, size: int) -> None:
     path = tmp_path / "a.csv"

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from greywater.formats import decimals
 from greywater.formats.decimals import MISSING, NOT_A_NUMBER, NOT_FINITE, OK, TOO_LARGE, scale, scale_one
 from greywater.vocab import MAX_AMOUNT
 
-FULL = os.environ.get("GREYWATER_FULL") == "1"
-EXAMPLES = 20_000 if FULL else 300
 SHIFTS = st.integers(0, 8)
 
 
@@ -39,20 +36,17 @@ def check(column: pa.Array, texts: list[str], shift: int) -> None:
         assert bool(scaled.negative[i]) == (Decimal(text) < 0), text
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20), SHIFTS)
 def test_any_double_is_its_shortest_decimal(numbers: list[float], shift: int) -> None:
     check(pa.array(numbers, pa.float64()), [repr(x) for x in numbers], shift)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 10**10), st.integers(0, 6)), min_size=1, max_size=20), SHIFTS)
 def test_doubles_that_people_write(parts: list[tuple[int, int]], shift: int) -> None:
     numbers = [whole / 10**digits for whole, digits in parts]
     check(pa.array(numbers, pa.float64()), [repr(x) for x in numbers], shift)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(-3, 3)), min_size=1, max_size=20), SHIFTS)
 def test_doubles_around_halves(parts: list[tuple[int, int]], shift: int) -> None:
     numbers = []
@@ -62,32 +56,27 @@ def test_doubles_around_halves(parts: list[tuple[int, int]], shift: int) -> None
     check(pa.array(numbers, pa.float64()), [repr(x) for x in numbers], shift)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(st.from_regex(r"-?[0-9]{1,20}(\.[0-9]{1,20})?", fullmatch=True), min_size=1, max_size=20), SHIFTS)
 def test_text_is_read_exactly(texts: list[str], shift: int) -> None:
     check(pa.array(texts), texts, shift)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(st.from_regex(r"[0-9]{1,9}(\.[0-9]{1,5})?", fullmatch=True), min_size=1, max_size=20), SHIFTS)
 def test_short_text_is_read_exactly(texts: list[str], shift: int) -> None:
     check(pa.array(texts), texts, shift)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=20), SHIFTS)
 def test_integers(numbers: list[int], shift: int) -> None:
     check(pa.array(numbers, pa.int64()), [str(x) for x in numbers], shift)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(st.integers(-(10**18), 10**18), min_size=1, max_size=10), st.integers(-25, -1))
 def test_negative_shifts(numbers: list[int], shift: int) -> None:
     check(pa.array(numbers, pa.int64()), [str(x) for x in numbers], shift)
     check(pa.array([str(x) for x in numbers]), [str(x) for x in numbers], shift)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=20))
 def test_any_text_gets_one_verdict(texts: list[str]) -> None:
     scaled = scale(pa.array(texts), 2)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import csv
-import os
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from greywater.formats import lines
 from greywater.formats.lines import MAX_RECORD_LINES, cut_records
 
-EXAMPLES = 20_000 if os.environ.get("GREYWATER_FULL") == "1" else 300
 TEXT = st.text(alphabet='ab,"\n', max_size=60)
 
 
@@ -39,7 +37,6 @@ def rows(text: bytes, fields: int = 2, cuts: tuple[int, ...] = (), delimiter: st
     return sorted(found, key=lambda pair: pair[0])
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(TEXT, st.integers(1, 3), st.lists(st.integers(0, 60), max_size=5))
 @example('a,"b\nc\na,b\n', 2, [1])
 @example('"a\nb",c\n"x""y",z', 2, [1])
@@ -51,7 +48,6 @@ def test_the_same_wherever_blocks_end(text: str, fields: int, cuts: list[int]) -
     assert [place for place, _ in whole] == list(range(len(whole)))
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(TEXT, st.integers(1, 3))
 def test_the_fast_way_equals_the_slow_way(text: str, fields: int) -> None:
     data = text.encode() + b"\n"
@@ -63,14 +59,12 @@ def test_the_fast_way_equals_the_slow_way(text: str, fields: int) -> None:
     assert [(b.offset, b.text, b.reason) for b in slow.bad] == [(b.offset, b.text, b.reason) for b in fast.bad]
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(st.lists(st.text(alphabet='ab,"\né', max_size=8), min_size=3, max_size=3), min_size=1, max_size=8))
 def test_what_a_writer_wrote_is_read(records: list[list[str]]) -> None:
     text = "\n".join(",".join('"' + value.replace('"', '""') + '"' for value in record) for record in records) + "\n"
     assert [value for _, value in rows(text.encode("latin-1"), 3)] == records
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.text(alphabet="ab,\n", max_size=80), st.integers(1, 4))
 def test_without_quotes_a_line_is_a_record(text: str, fields: int) -> None:
     expected = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from greywater.errors import EmptyInputError, FormatError, InputError, UsageError
 from greywater.formats.detect import FORMATS, open_source
 from greywater.formats.source import Source
 
-EXAMPLES = 3_000 if os.environ.get("GREYWATER_FULL") == "1" else 150
 GOOD = "1,2024-01-31 10:00,A,B,12.50,EUR"
 HEADER = "tx_id,event_time,sender,receiver,amount,currency"
 
@@ -43,7 +41,6 @@ def outcome(source: Source, rows: int) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(ROW, min_size=1, max_size=30), st.integers(1, 40))
 def test_every_row_ends_in_one_place(tmp_path: Path, lines: list[str], rows: int) -> None:
     path = tmp_path / "wild.csv"
@@ -58,7 +55,6 @@ def test_every_row_ends_in_one_place(tmp_path: Path, lines: list[str], rows: int
     assert all(row["file"] == "wild.csv" and row["reason"] and "To mend" in row["message"] for row in found["rejected"])
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.binary(max_size=20), min_size=1, max_size=20), st.integers(1, 10))
 def test_any_bytes_are_read_or_refused(tmp_path: Path, lines: list[bytes], rows: int) -> None:
     path = tmp_path / "bytes.csv"
@@ -68,7 +64,6 @@ def test_any_bytes_are_read_or_refused(tmp_path: Path, lines: list[bytes], rows:
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.fixed_dictionaries(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from greywater.formats.times import DAY_US, TIME_REASONS, TimeRule, pattern_expression, read_times
 
-EXAMPLES = 10_000 if os.environ.get("GREYWATER_FULL") == "1" else 200
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ISO = TimeRule()
 
@@ -32,7 +30,6 @@ MOMENTS = st.datetimes(datetime(1900, 1, 2), datetime(2262, 12, 30))
 ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(st.tuples(MOMENTS, st.none() | ZONES, st.sampled_from("T ")), min_size=1, max_size=20))
 def test_iso_text_equals_datetime(rows: list[tuple[datetime, timezone | None, str]]) -> None:
     texts = [moment.replace(tzinfo=zone).isoformat(sep) for moment, zone, sep in rows]
@@ -43,7 +40,6 @@ def test_iso_text_equals_datetime(rows: list[tuple[datetime, timezone | None, st
     assert times.naive.tolist() == [zone is None for _, zone, _ in rows]
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(MOMENTS, min_size=1, max_size=20), st.sampled_from(["Europe/Berlin", "America/New_York", "Asia/Tokyo"]))
 def test_local_times_equal_zoneinfo(moments: list[datetime], zone: str) -> None:
     times = read_times(pa.array([moment.isoformat() for moment in moments]), TimeRule(zone=zone))
@@ -51,7 +47,6 @@ def test_local_times_equal_zoneinfo(moments: list[datetime], zone: str) -> None:
     assert not times.naive.any()
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(MOMENTS, min_size=1, max_size=10))
 @pytest.mark.parametrize(
     "pattern",
@@ -64,7 +59,6 @@ def test_patterns_equal_strptime(pattern: str, moments: list[datetime]) -> None:
     assert times.value.tolist() == expected
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(st.text(alphabet="0123456789-/:. TZ+é", max_size=30), max_size=200))
 def test_wild_text_never_raises(texts: list[str]) -> None:
     times = read_times(pa.array(texts, pa.string()), ISO)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 
 from greywater.formats.layout import Column, Layout, PartyRule, Places
@@ -13,7 +14,6 @@ from greywater.formats.patterns import Attempt, read_patterns
 from greywater.formats.payments import assemble
 from greywater.formats.tabular import RawChunk, Table
 from greywater.formats.times import SECOND_US
-from greywater.vocab import Int64Array
 
 __all__ = ["CURRENCIES", "REQUIRED", "PatternTypologies", "layout"]
 
@@ -85,7 +85,9 @@ class PatternTypologies:
             return cls({})
         columns = zip(*(payment for _, payment in rows), strict=True)
         names = (*REQUIRED, LABEL)
-        raw = RawChunk(_numbers(len(rows)), dict(zip(names, (pa.array(values) for values in columns), strict=True)))
+        raw = RawChunk(
+            np.arange(1, len(rows) + 1), dict(zip(names, (pa.array(values) for values in columns), strict=True))
+        )
         payments = assemble(layout(None, names), raw, "patterns").chunk.payments
         found: dict[tuple[object, ...], str] = {}
         for number, key in zip(payments.column("row").to_pylist(), _keys(payments), strict=True):
@@ -134,11 +136,6 @@ def _sibling(path: Path) -> PatternTypologies | None:
         return None
     attempts = [attempt for file in own or files for attempt in read_patterns(file)]
     return PatternTypologies.of(attempts) if attempts else None
-
-
-def _numbers(rows: int) -> Int64Array:
-    numbers: Int64Array = pa.array(range(1, rows + 1), pa.int64()).to_numpy()
-    return numbers
 
 
 def _keys(payments: pa.Table) -> list[tuple[object, ...]]:

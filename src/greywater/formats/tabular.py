@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from greywater.errors import EmptyInputError, FormatError, InputError
 from greywater.formats.blocks import check_gzip, find_encoding, reading, text_blocks
-from greywater.formats.lines import cut_records
-from greywater.formats.text import decode
+from greywater.formats.lines import BadRecord, cut_records
+from greywater.formats.text import decode, shorten
 from greywater.vocab import Int64Array
 
 __all__ = ["DELIMITERS", "BadRow", "RawChunk", "Table", "csv_header", "number_repeated", "open_table"]
@@ -182,7 +182,7 @@ def _csv_chunks(table: Table, columns: Sequence[str], rows: int, *, verify: bool
             continue
         cut = cut_records(block, table.delimiter, len(table.columns), last=last)
         rest = cut.rest
-        bad = [_bad_row(done + 1 + record.offset, record.text, record.reason, record.found) for record in cut.bad]
+        bad = [_bad_row(table.path.name, done + 1 + record.offset, record) for record in cut.bad]
         chunk = _convert(table, columns, cut.good, cut.offsets + done + 1, quoted=cut.quoted)
         done += cut.records
         yield from _pieces(RawChunk(chunk.rows, chunk.columns, bad + chunk.bad), rows)
@@ -199,9 +199,10 @@ def _with_last(blocks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
         yield waiting, True
 
 
-def _bad_row(row: int, text: bytes, reason: str, found: str) -> BadRow:
-    mend = "write every row with the header's columns, values that hold a separator or a quote in double quotes"
-    return BadRow(row, "", text.decode("utf-8", "replace"), reason, f"{found}. To mend: {mend}.")
+def _bad_row(name: str, row: int, record: BadRecord) -> BadRow:
+    mend = "write every row with the header's columns, and values that hold a separator or a quote in double quotes"
+    message = f"{record.found} ({name}, row {row}). To mend: {mend}."
+    return BadRow(row, "", shorten(record.text.decode("utf-8", "replace")), record.reason, message)
 
 
 def _convert(table: Table, columns: Sequence[str], text: bytes, rows: Int64Array, *, quoted: bool) -> RawChunk:
@@ -229,20 +230,22 @@ def _convert(table: Table, columns: Sequence[str], text: bytes, rows: Int64Array
             where=f"{table.path}, rows {rows[0]} to {rows[-1]}",
             mend="check the quotes of these rows",
         )
-    return _checked_text(rows, {name: parsed.column(name).combine_chunks() for name in parsed.column_names})
+    return _checked_text(
+        table.path.name, rows, {name: parsed.column(name).combine_chunks() for name in parsed.column_names}
+    )
 
 
-def _checked_text(rows: Int64Array, columns: dict[str, pa.Array]) -> RawChunk:
+def _checked_text(file: str, rows: Int64Array, columns: dict[str, pa.Array]) -> RawChunk:
     bad: dict[int, BadRow] = {}
     texts: dict[str, pa.Array] = {}
     for name, column in columns.items():
         texts[name], positions = decode(column)
         for position in positions.tolist():
-            value = column[position].as_buffer().to_pybytes().decode("utf-8", "replace")
-            message = (
-                "the value is not UTF-8. To mend: convert the file to UTF-8, or name its encoding in a mapping file."
-            )
-            bad.setdefault(position, BadRow(int(rows[position]), name, value, "encoding", message))
+            value = shorten(column[position].as_buffer().to_pybytes().decode("utf-8", "replace"))
+            row = int(rows[position])
+            found = f"the value is not UTF-8: {value!r} in column {name!r} ({file}, row {row})"
+            mend = "convert the file to UTF-8, or name its encoding in a mapping file"
+            bad.setdefault(position, BadRow(row, name, value, "encoding", f"{found}. To mend: {mend}."))
     if not bad:
         return RawChunk(rows, texts)
     keep = np.ones(len(rows), dtype=np.bool_)
@@ -304,7 +307,7 @@ def _parquet_chunks(table: Table, columns: Sequence[str], rows: int) -> Iterator
             done += batch.num_rows
             found = {name: batch.column(name) for name in wanted}
             textual = {name: column for name, column in found.items() if _is_text(column.type)}
-            checked = _checked_text(numbers, textual)
+            checked = _checked_text(table.path.name, numbers, textual)
             if checked.bad:
                 keep = pa.array(np.isin(numbers, checked.rows))
                 found = {name: column.filter(keep) for name, column in found.items()}
