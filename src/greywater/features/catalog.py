@@ -13,7 +13,7 @@ from greywater.features.calendar import calendar_features
 from greywater.features.counterparty import PAIR_COUNTS, PAIR_DERIVED, PAIR_FLOATS
 from greywater.features.feature import Feature
 from greywater.features.payment import PAYMENT_FEATURES
-from greywater.features.windows import WindowPlan
+from greywater.features.windows import WindowPlan, window_label
 
 __all__ = ["FeatureSet", "payments_v1"]
 
@@ -93,10 +93,13 @@ class FeatureSet:
         columns = [[f.name, f.dtype, f.unit] for f in self.features]
         return hashlib.sha256((self.to_json() + json.dumps(columns)).encode()).hexdigest()[:16]
 
-    @property
-    def left_out(self) -> tuple[str, ...]:
-        """What the data cannot carry, in words."""
-        return ("calendar.hour",) if self.resolution_us >= 86_400 * MICROSECOND else ()
+    def left_out_words(self, settings: Settings) -> list[str]:
+        """What the settings ask for and the data cannot carry, a sentence each."""
+        short = [window_label(w) for w in settings.windows if w not in self.plan.windows]
+        if not short:
+            return []
+        grain = window_label(self.resolution_us // MICROSECOND)
+        return [f"the data is stamped to {grain}, so windows of {', '.join(short)} are left out"]
 
 
 def payments_v1(settings: Settings, resolution_us: int) -> FeatureSet:

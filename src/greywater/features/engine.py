@@ -103,6 +103,11 @@ class Engine:
         """The sequence number of the next payment to process."""
         return self._next_seq
 
+    @property
+    def accounts(self) -> AccountDictionary:
+        """The parties met so far and their codes."""
+        return self._accounts
+
     def process(self, transactions: pa.RecordBatch | pa.Table) -> FeatureBlock:
         """Take the next payments in.
 

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from greywater.vocab import Int64Array
+
 __all__ = ["Appended", "Finding", "Ledger", "Tables", "Unsequenced"]
 
 
@@ -68,9 +70,22 @@ class Ledger(Protocol):
         ...
 
     def scan(
-        self, columns: Sequence[str] | None = None, *, start: int = 0, stop: int | None = None, batch_rows: int = 131_072
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        batch_rows: int = 131_072,
     ) -> Iterator[pa.RecordBatch]:
         """Recorded payments with start <= seq < stop, in seq order, in batches of exactly `batch_rows` but the last."""
+        ...
+
+    def take(self, seqs: Int64Array, columns: Sequence[str] | None = None) -> pa.Table:
+        """The payments with these seq, in the order asked for."""
+        ...
+
+    def payments_of(self, accounts: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
+        """The payments that any of these accounts sent or received, in seq order."""
         ...
 
     def check(self) -> list[Finding]:
@@ -81,7 +96,9 @@ class Ledger(Protocol):
 class Tables(Protocol):
     """The other records of a project (labels, parties, rejected rows, files...), append-only, one schema each."""
 
-    def append(self, name: str, rows: pa.Table, *, transaction: str | None = None, meta: dict[str, Any] | None = None) -> bool:
+    def append(
+        self, name: str, rows: pa.Table, *, transaction: str | None = None, meta: dict[str, Any] | None = None
+    ) -> bool:
         """Add rows in one durable commit. With `transaction`, a second append under the same name and key does
         nothing and returns False."""
         ...

@@ -1,0 +1,152 @@
+"""Turns the best candidates into alerts: reasons in words, the payments that prove them, a picture of the flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from greywater.app.parties import Parties
+from greywater.desk.alerts import Alert, build_alert, side_of
+from greywater.desk.evidence import choose_evidence, payment_at
+from greywater.desk.reasons import ReasonWriter
+from greywater.desk.rollup import Candidate
+from greywater.detectors.detector import Detector
+from greywater.features.catalog import FeatureSet
+from greywater.stores.blocks import FeatureBlocks, TableRows
+from greywater.stores.ports import Ledger
+from greywater.vocab import Float64Array, Int64Array, Progress
+
+__all__ = ["Scores", "raise_alerts"]
+
+#: Alerts worked on at a time: bounds the payments in memory.
+PIECE = 400
+#: Payments of one party looked at for evidence, the latest ones.
+MOST_LOOKED_AT = 5_000
+COLUMNS = [
+    "tx_id", "seq", "event_time", "sender", "receiver", "amount", "currency", "received_amount", "received_currency",
+    "base_amount", "channel",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of payments by seq: seq int64[n] increasing, score float64[n]."""
+
+    seq: Int64Array
+    score: Float64Array
+
+    def of(self, seq: Int64Array) -> Float64Array:
+        """Scores of the given payments, NaN where they have none."""
+        place = np.minimum(np.searchsorted(self.seq, seq), max(len(self.seq) - 1, 0))
+        found = np.full(len(seq), np.nan)
+        if len(self.seq):
+            hit = self.seq[place] == seq
+            found[hit] = self.score[place[hit]]
+        return found
+
+
+def raise_alerts(
+    run_id: str,
+    candidates: Sequence[Candidate],
+    *,
+    ledger: Ledger,
+    blocks: FeatureBlocks,
+    detector: Detector,
+    features: FeatureSet,
+    scores: Scores,
+    parties: Parties,
+    base_currency: str,
+    versions: Mapping[str, str],
+    progress: Progress | None = None,
+) -> Iterator[Alert]:
+    """Make the alerts of ranked candidates, in rank order.
+
+    Reasons come from the detector's contributions to the payment that raised the alert, evidence from the payments of
+    both its parties that were recorded up to then.
+    """
+    writer = ReasonWriter(features.names, features.by_name, base_currency, day_windows=features.plan.day_windows)
+    for begin in range(0, len(candidates), PIECE):
+        piece = candidates[begin : begin + PIECE]
+        seqs = np.unique(np.array([candidate.seq for candidate in piece], np.int64))
+        table = blocks.take(np.searchsorted(blocks.seq, seqs).astype(np.int64))
+        rows = TableRows(table)
+        values = np.column_stack([np.asarray(column.to_numpy(), np.float64) for column in table.columns])
+        contributions = detector.explain(rows)
+        history = _History.read(ledger, seqs, piece, parties, scores)
+        for number, candidate in enumerate(piece):
+            row = int(np.searchsorted(seqs, candidate.seq))
+            accounts = parties.accounts(candidate.entity, candidate.kind)
+            payments = history.up_to(candidate.seq, accounts)
+            payment = payment_at(payments, candidate.seq)
+            side = side_of(payment, accounts)
+            reasons = writer.reasons(values[row], contributions[row], payment, side)
+            yield build_alert(
+                run_id,
+                begin + number + 1,
+                candidate,
+                reasons,
+                choose_evidence(payments, candidate.seq, reasons),
+                accounts=accounts,
+                base_currency=base_currency,
+                seeds=parties.seeds_known(candidate.seq, candidate.time_us),
+                versions=versions,
+            )
+        if progress is not None:
+            progress.advance(len(piece))
+
+
+class _History:
+    """The payments of some accounts, found by account."""
+
+    def __init__(self, table: pa.Table, seq: Int64Array, rows_of: dict[str, Int64Array]) -> None:
+        self._table = table
+        self._seq = seq
+        self._rows_of = rows_of
+
+    @classmethod
+    def read(
+        cls, ledger: Ledger, seqs: Int64Array, candidates: Sequence[Candidate], parties: Parties, scores: Scores
+    ) -> _History:
+        """Read the payments of the candidates and of the other parties of the payments that raised them."""
+        raising = ledger.take(seqs, ["sender", "receiver"])
+        wanted = set(raising["sender"].to_pylist()) | set(raising["receiver"].to_pylist())
+        for candidate in candidates:
+            wanted.update(parties.accounts(candidate.entity, candidate.kind))
+        table = ledger.payments_of(sorted(wanted), COLUMNS).combine_chunks()
+        seq = np.asarray(table["seq"].to_numpy(), np.int64)
+        table = table.append_column("score", pa.array(scores.of(seq)))
+        rows_of: dict[str, list[Int64Array]] = {}
+        for name in ("sender", "receiver"):
+            for account, rows in _rows_by_value(table[name], wanted):
+                rows_of.setdefault(account, []).append(rows)
+        return cls(table, seq, {account: np.unique(np.concatenate(rows)) for account, rows in rows_of.items()})
+
+    def up_to(self, seq: int, accounts: Sequence[str]) -> pa.Table:
+        """Payments recorded up to `seq` in which the accounts or the parties of payment `seq` take part."""
+        (at,) = np.flatnonzero(self._seq == seq)
+        parties = {self._table["sender"][at].as_py(), self._table["receiver"][at].as_py(), *accounts}
+        parts = []
+        for party in parties:
+            rows = self._rows_of.get(party)
+            if rows is not None:
+                earlier = rows[: np.searchsorted(rows, at, side="right")]
+                parts.append(earlier[-MOST_LOOKED_AT:])
+        return self._table.take(pa.array(np.unique(np.concatenate([*parts, np.array([at])]))))
+
+
+def _rows_by_value(column: pa.ChunkedArray, wanted: set[str]) -> Iterator[tuple[str, Int64Array]]:
+    """Row numbers, increasing, of each wanted value of a column."""
+    encoded = pc.dictionary_encode(column).combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = pa.concat_arrays(encoded.chunks)
+    codes = np.asarray(encoded.indices.to_numpy(), np.int64)
+    order = np.argsort(codes, kind="stable")
+    names = encoded.dictionary.to_pylist()
+    bounds = np.searchsorted(codes[order], np.arange(len(names) + 1))
+    for code, name in enumerate(names):
+        if name in wanted:
+            yield name, order[bounds[code] : bounds[code + 1]].astype(np.int64)

@@ -1,0 +1,313 @@
+"""The main job: record payments, work out what was known of each, score, judge, and rank who is worth an hour."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from greywater._version import __version__
+from greywater.app.alerting import Scores, raise_alerts
+from greywater.app.audit import audited
+from greywater.app.fitting import Fitted, fit_detector
+from greywater.app.ingest import IngestRequest, IngestResult, Silent, ingest
+from greywater.app.judging import Judged, Verdict, judge
+from greywater.app.parties import Parties, read_parties
+from greywater.app.split import Split, split_by_time
+from greywater.app.truth import Truth, TruthReader
+from greywater.app.wiring import Project, open_project
+from greywater.config import Settings
+from greywater.desk.alerts import Alert
+from greywater.desk.budget import Budget
+from greywater.desk.rollup import Candidate, ScoredPayments, roll_up
+from greywater.detectors.detector import Validation
+from greywater.errors import EmptyInputError
+from greywater.features.catalog import FeatureSet, payments_v1
+from greywater.features.engine import Engine, Footprint
+from greywater.kernels.compile import cache_is_cold, kernel_hash
+from greywater.pipeline.replay import BLOCK_ROWS, Replayed, replay
+from greywater.stores.blocks import BlockWriter, FeatureBlocks
+from greywater.vocab import Actor, Float64Array, Progress
+
+__all__ = ["RunOutcome", "RunRequest", "run"]
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What to record (nothing: score what the project holds already), and how many alerts may be raised."""
+
+    ingest: IngestRequest
+    budget: Budget = field(default_factory=Budget)
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """Everything a run found, for the table, the JSON and the report.
+
+    `verdict` is None without labels. `timings` are seconds per step, in order; `peak_rss_mb` the largest memory held.
+    """
+
+    run_id: str
+    made_at: datetime
+    request: RunRequest
+    settings: Settings
+    ingested: IngestResult
+    features: FeatureSet
+    footprint: Footprint
+    replayed: Replayed
+    truth: Truth | None
+    split: Split
+    fitted: Fitted
+    alerts: tuple[Alert, ...]
+    parties: Parties
+    verdict: Verdict | None
+    versions: dict[str, str]
+    warnings: tuple[str, ...]
+    timings: dict[str, float]
+    peak_rss_mb: float
+
+
+def run(actor: Actor, settings: Settings, request: RunRequest, progress: Progress | None = None) -> RunOutcome:
+    """Do the main job on the project that the settings name.
+
+    Parameters
+    ----------
+    actor : Actor
+        Must be allowed to `ingest` (where there is something to record), `run` and `train`.
+    settings : Settings
+        Store, project, windows, costs.
+    request : RunRequest
+        Files and budget.
+    progress : Progress, optional
+        Told how far it is.
+
+    Returns
+    -------
+    RunOutcome
+
+    Raises
+    ------
+    AccessDeniedError
+        The actor may not.
+    EmptyInputError
+        The project holds no payment that can be scored.
+    InputError, StoreError
+        As `greywater.app.ingest.ingest`.
+    """
+    told = progress or Silent()
+    clock = _Clock()
+    with clock.step("ingest"):
+        ingested = _record(actor, settings, request.ingest, told)
+    with audited(settings, actor, "run", "payments") as detail, open_project(settings, actor) as project:
+        run_id = project.records.start_run(
+            actor, "run", parameters={"budget": str(request.budget), "seed": settings.seed}, versions=_code_versions()
+        )
+        detail["run"] = run_id
+        workplace = project.folder / "features" / run_id
+        try:
+            outcome = _Run(project, request, ingested, run_id, told, clock).outcome(workplace)
+        except BaseException:
+            project.records.finish_run(run_id, "failed")
+            raise
+        finally:
+            shutil.rmtree(workplace, ignore_errors=True)
+        summary = {"alerts": len(outcome.alerts), "detector": outcome.fitted.kind, "payments": outcome.split.rows}
+        project.records.finish_run(run_id, "done", summary)
+        detail.update(summary)
+    return outcome
+
+
+def _record(actor: Actor, settings: Settings, request: IngestRequest, progress: Progress) -> IngestResult:
+    sides = (request.labels, request.accounts, request.parties, request.relationships, request.seeds)
+    if request.paths or any(side is not None for side in sides):
+        return ingest(actor, settings, request, progress)
+    with open_project(settings, actor) as project:
+        return IngestResult.of_project(project)
+
+
+class _Run:
+    """One run on its way."""
+
+    def __init__(
+        self,
+        project: Project,
+        request: RunRequest,
+        ingested: IngestResult,
+        run_id: str,
+        progress: Progress,
+        clock: _Clock,
+    ) -> None:
+        self._project = project
+        self._settings = project.settings
+        self._request = request
+        self._ingested = ingested
+        self._id = run_id
+        self._progress = progress
+        self._clock = clock
+        self._warnings = list(ingested.warnings)
+
+    def outcome(self, workplace: Path) -> RunOutcome:
+        """Do it."""
+        features = payments_v1(self._settings, self._project.file.resolution_us or 1)
+        self._warnings += features.left_out_words(self._settings)
+        with self._clock.step("features"):
+            replayed, reader = self._replay(features, workplace)
+        blocks = FeatureBlocks.open(workplace)
+        parties = read_parties(self._project.tables)
+        truth = reader.targets(replayed) if reader.labelled else None
+        split = split_by_time(replayed.time_us, labelled=truth is not None)
+        with self._clock.step("train"):
+            fitted = fit_detector(blocks, replayed, truth, split, self._settings, self._progress)
+            fitted.detector.save(self._project.folder / "models" / self._id)
+        with self._clock.step("score"):
+            score, probability = self._score(fitted, blocks.slice(split.alerting))
+        candidates = self._candidates(replayed, split, score, probability, parties)
+        versions = _code_versions() | {
+            "data": f"{self._project.ledger.next_seq} payments",
+            "features": f"{features.name}, {features.fingerprint}",
+            "model": f"{fitted.kind}, run {self._id}",
+        }
+        with self._clock.step("alerts"):
+            alerts = self._alerts(candidates, blocks, fitted, features, split, score, parties, versions)
+        verdict = None
+        if truth is not None:
+            with self._clock.step("measure"):
+                judged = Judged(
+                    replayed, split.alerting, score, probability, fitted.threshold, candidates, parties,
+                    (self._settings.cost_missed, self._settings.cost_wasted),
+                )  # fmt: skip
+                earlier = Validation(
+                    blocks.slice(split.train, split.validation), truth.y[split.train : split.validation]
+                )
+                verdict = judge(judged, truth, blocks, earlier if earlier.y.any() else None)
+        return RunOutcome(
+            run_id=self._id,
+            made_at=datetime.now(UTC),
+            request=self._request,
+            settings=self._settings,
+            ingested=self._ingested,
+            features=features,
+            footprint=replayed.footprint,
+            replayed=replayed,
+            truth=truth,
+            split=split,
+            fitted=fitted,
+            alerts=alerts,
+            parties=parties,
+            verdict=verdict,
+            versions=versions,
+            warnings=tuple(self._warnings),
+            timings=self._clock.seconds,
+            peak_rss_mb=peak_rss_mb(),
+        )
+
+    def _replay(self, features: FeatureSet, workplace: Path) -> tuple[Replayed, TruthReader]:
+        if cache_is_cold():
+            self._progress.say("compiling the kernels for this machine: once, about half a minute")
+        self._progress.step("working out features", self._project.ledger.next_seq)
+        reader = TruthReader.open(self._project.tables)
+        engine = Engine(features, threads=self._settings.worker_threads)
+        with BlockWriter(workplace, features.names, fingerprint=features.fingerprint) as writer:
+            replayed = replay(
+                self._project.ledger,
+                engine,
+                writer.append,
+                watch=reader.watch,
+                block_rows=BLOCK_ROWS,
+                progress=self._progress,
+            )
+        if not len(replayed.seq):
+            raise EmptyInputError(
+                "no payment between two accounts of the bank is recorded, so there is nothing to score",
+                where=str(self._project.folder),
+                mend="record payments between accounts: greywater ingest PATH",
+            )
+        return replayed, reader
+
+    def _score(self, fitted: Fitted, rows: FeatureBlocks) -> tuple[Float64Array, Float64Array]:
+        self._progress.step("scoring", rows.rows)
+        score = fitted.detector.score(rows)
+        self._progress.advance(rows.rows)
+        return score, fitted.calibrate(score)
+
+    def _candidates(
+        self, replayed: Replayed, split: Split, score: Float64Array, probability: Float64Array, parties: Parties
+    ) -> list[Candidate]:
+        begin = split.alerting
+        payments = ScoredPayments(
+            seq=replayed.seq[begin:],
+            time_us=replayed.time_us[begin:],
+            score=score,
+            probability=probability,
+            sender=replayed.sender[begin:],
+            receiver=replayed.receiver[begin:],
+            accounts=replayed.accounts,
+            customer_of=parties.customer_of,
+            horizon_us=int(replayed.time_us[:begin].max()) if begin else None,
+        )
+        return roll_up(payments, self._request.budget)
+
+    def _alerts(
+        self,
+        candidates: list[Candidate],
+        blocks: FeatureBlocks,
+        fitted: Fitted,
+        features: FeatureSet,
+        split: Split,
+        score: Float64Array,
+        parties: Parties,
+        versions: dict[str, str],
+    ) -> tuple[Alert, ...]:
+        """Word the alerts and freeze what they say."""
+        self._progress.step("explaining alerts", len(candidates))
+        alerts = tuple(
+            raise_alerts(
+                self._id,
+                candidates,
+                ledger=self._project.ledger,
+                blocks=blocks,
+                detector=fitted.detector,
+                features=features,
+                scores=Scores(np.ascontiguousarray(blocks.seq[split.alerting :]), score),
+                parties=parties,
+                base_currency=self._project.file.base_currency,
+                versions=versions,
+                progress=self._progress,
+            )
+        )
+        self._project.records.raise_alerts(self._id, alerts)
+        return alerts
+
+
+class _Clock:
+    """Seconds per named step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time a step."""
+        begun = time.perf_counter()
+        yield
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - begun, 3)
+
+
+def peak_rss_mb() -> float:
+    """Largest resident memory of this process so far, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(
+        peak / (1_000_000 if sys.platform == "darwin" else 1_000) * (1 if sys.platform == "darwin" else 1.024), 1
+    )
+
+
+def _code_versions() -> dict[str, str]:
+    return {"greywater": __version__, "kernels": kernel_hash(), "python": sys.version.split()[0]}

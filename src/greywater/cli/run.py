@@ -1,0 +1,179 @@
+"""`greywater run`: record, score, rank, and show the worst first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from greywater.cli.ingest import Order
+from greywater.cli.output import messages, settings_of, show_rows, show_warnings, write_json
+from greywater.cli.progress import Shown
+
+if TYPE_CHECKING:
+    from greywater.app.run import RunOutcome
+
+__all__ = ["run"]
+
+#: Alerts shown at the end; all of them are in the report and the JSON.
+SHOWN = 10
+
+
+def run(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH...", help="Files of payments: .csv, .csv.gz or .parquet.")
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Known format; told by the header where left out.")
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TOML file that says what the columns mean.")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(metavar="FILE", help="Labels of payments or accounts.")] = None,
+    accounts: Annotated[Path | None, typer.Option(metavar="FILE", help="Accounts and their customers.")] = None,
+    parties: Annotated[Path | None, typer.Option(metavar="FILE", help="Customers.")] = None,
+    relationships: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Who owns, directs or is related to whom.")
+    ] = None,
+    seeds: Annotated[Path | None, typer.Option(metavar="FILE", help="Confirmed launderers.")] = None,
+    fx: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Dated rates to the base currency: date, currency, rate.")
+    ] = None,
+    base_currency: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Currency to count in; settled at the first ingest.")
+    ] = None,
+    order: Annotated[
+        Order, typer.Option(help="Record by time (then file, then row), or as the files stand.")
+    ] = Order.time,
+    allow_jump: Annotated[
+        bool, typer.Option("--allow-jump", help="Accept payments dated more than a year after all others.")
+    ] = False,
+    budget: Annotated[
+        str, typer.Option(metavar="N/day|N", help="Alerts the team can look at: a day, or in all.")
+    ] = "20/day",
+    store: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the store. [default: ./greywater-store]")
+    ] = None,
+    project: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Project in the store. [default: default]")
+    ] = None,
+    wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Wait for another writer so long.")] = 0.0,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report: one HTML file that needs no network.")
+    ] = None,
+    json: Annotated[
+        str | None,
+        typer.Option("--json", metavar="-|FILE", help="Write the result as JSON to standard output or FILE."),
+    ] = None,
+) -> None:
+    """Record payments, score them, and rank who is worth an investigator's hour.
+
+    With labels, boosted trees learn from the first 60 % of the payments, are tuned on the next 20 %, and the
+    last 20 % is alerted and measured. Without labels an isolation forest learns what is usual from the first 60 %.
+    Without PATH the payments that the store holds already are scored.
+
+    Examples
+
+        greywater run transactions.parquet
+
+        greywater run payments.csv --labels labels.csv --budget 20/day --report report.html
+
+        greywater run export.csv --mapping bank.toml --store ./bank --json result.json
+    """
+    from greywater.app.ingest import IngestRequest
+    from greywater.app.results import run_in_json, run_report
+    from greywater.app.run import RunRequest
+    from greywater.app.run import run as do_the_job
+    from greywater.desk.budget import Budget
+    from greywater.vocab import Actor
+
+    settings = settings_of(store, project, base_currency)
+    request = RunRequest(
+        IngestRequest(
+            paths=tuple(paths or ()), format=format, mapping=mapping, order=order.value, fx=fx, labels=labels,
+            accounts=accounts, parties=parties, relationships=relationships, seeds=seeds, allow_jump=allow_jump,
+            wait=wait,
+        ),
+        budget=Budget.parse(budget),
+    )  # fmt: skip
+    _writable(report)
+    with Shown() as progress:
+        outcome = do_the_job(Actor(project=settings.project), settings, request, progress)
+    if report is not None:
+        from greywater.app.export import write_report
+
+        write_report(Actor(project=settings.project), settings, run_report(outcome), report)
+    if json is not None:
+        write_json(run_in_json(outcome), json)
+    if json != "-":
+        _show(outcome)
+    show_warnings(outcome.warnings)
+    if report is not None:
+        messages().print(f"report: {report}")
+
+
+def _writable(report: Path | None) -> None:
+    """Refuse a report that cannot be written before the work is done, not after."""
+    from greywater.errors import UsageError
+
+    if report is not None and (report.is_dir() or not report.absolute().parent.is_dir()):
+        raise UsageError(
+            "the report cannot be written there", where=str(report), mend="name a file in a folder that exists"
+        )
+
+
+def _show(outcome: RunOutcome) -> None:
+    counts, split = outcome.ingested.counts, outcome.split
+    typer.echo(
+        f"{counts.read:,} rows read: {counts.recorded:,} recorded, {counts.duplicate:,} known already, "
+        f"{counts.rejected:,} rejected, {counts.skipped:,} skipped. {split.rows:,} payments scored."
+    )
+    typer.echo(f"Judged by {outcome.fitted.name}: {outcome.fitted.why}.\n")
+    rows = [
+        (alert.rank, alert.entity, f"{alert.probability:.1%}", f"{alert.raised_at:%Y-%m-%d}", _reasons(alert.reasons))
+        for alert in outcome.alerts[:SHOWN]
+    ]
+    show_rows(
+        f"The first {len(rows)} of {len(outcome.alerts):,} alerts ({outcome.request.budget.words})",
+        ("rank", "who", "chance" if outcome.truth is not None else "unusual", "raised", "why"),
+        rows,
+    )
+    if outcome.verdict is not None:
+        typer.echo("")
+        show_rows("On the last 20 % by time", ("measure", "value", "what it says"), _measures(outcome.verdict.metrics))
+    typer.echo(
+        f"\n{sum(outcome.timings.values()):.1f} s, {outcome.peak_rss_mb:,.0f} MB at most; "
+        f"{outcome.footprint.held:,} payments held at {outcome.footprint.bytes_per_held_payment:.0f} bytes each."
+    )
+
+
+def _reasons(reasons: Any) -> str:
+    return "; ".join(reason.text for reason in reasons[:3])
+
+
+def _measures(metrics: dict[str, Any]) -> list[tuple[str, str, str]]:
+    from greywater.desk.measures import MEASURES
+
+    rows = [
+        (
+            measure.name,
+            "not defined" if metrics.get(measure.key) is None else f"{metrics[measure.key]:.4g}",
+            measure.words,
+        )
+        for measure in MEASURES
+        if measure.key in metrics
+    ]
+    best = metrics["single_column_baseline"]["by_average_precision"]
+    if best is not None:
+        rows.insert(
+            1,
+            (
+                "- best single column",
+                f"{best['average_precision']:.4g}",
+                f"Average precision of {best['column']} alone.",
+            ),
+        )
+    for name, recall in (metrics["recall_by_typology"] or {}).items():
+        rows.append((f"Recall of {name}", f"{recall:.3f}", "Share of its parties that got an alert."))
+    return rows
