@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greywater.config import Settings
-from greywater.desk.reasons import MOST_REASONS, Payment, Reason, ReasonWriter, theme_of
+from greywater.desk.reasons import MOST_COLUMNS, MOST_REASONS, Payment, Reason, ReasonWriter, theme_of
 from greywater.desk.sentences import Role
 from greywater.errors import UsageError
 from greywater.features.catalog import payments_v1
@@ -68,8 +68,8 @@ def test_ten_correlated_windows_give_one_sentence_over_the_strongest() -> None:
     assert (reason.window, reason.role, reason.direction, reason.whole_days) == (3 * DAY, "receiver", "in", False)
     assert reason.contribution == pytest.approx(6.4)
     assert reason.features[0] == "receiver.in.count.3d"
-    assert len(reason.features) == 14
-    assert reason.values == (9.0,) * 14
+    assert len(reason.features) == MOST_COLUMNS == 12
+    assert reason.values == (9.0,) * 12
 
 
 def test_the_other_party_is_named_and_the_entity_is_not() -> None:

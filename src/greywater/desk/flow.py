@@ -325,6 +325,8 @@ def _short(name: str, letters: int) -> str:
 
 def _text(text: str) -> str:
     """Escape for HTML and XML; control characters, which XML does not have, become a replacement mark."""
+    if text.isprintable():
+        return escape(text, quote=True)
     return escape("".join(letter if letter.isprintable() else "\ufffd" for letter in text), quote=True)
 
 

@@ -15,6 +15,8 @@ from greywater.features.feature import Feature
 __all__ = ["MOST_REASONS", "Payment", "Reason", "ReasonWriter", "theme_of"]
 
 MOST_REASONS: Final = 5
+#: Columns that a reason names.
+MOST_COLUMNS: Final = 12
 
 _FLOW: Final = frozenset({"count", "sum", "counterparties", "new_counterparties"})
 _SIZE: Final = frozenset({"mean", "std", "min", "max"})
@@ -38,7 +40,7 @@ class Reason:
         What it is about: "flow", "amount", "tempo", "history", "self", "pass_through", "pair", "how",
         "when", "late", or the name of a feature that has no theme.
     features : tuple of str
-        The columns that push, strongest first.
+        The columns that push, strongest first, at most twelve.
     values : tuple of (float or None)
         Their values, None = not defined.
     contribution : float
@@ -150,6 +152,9 @@ class ReasonWriter:
         self._currency = base_currency
         self._day_windows = day_windows
         self._themes = tuple(theme_of(name) for name in self.names)
+        labels = {name.rpartition(".")[2] for name in self.names}
+        windows = ((label, seconds) for label in labels if (seconds := say.window_seconds(label)) is not None)
+        self._windows = tuple(sorted(windows, key=lambda window: (window[1], window[0])))
         self._keys = tuple((theme.name, theme.role, theme.direction) for theme in self._themes)
 
     def reasons(
@@ -198,7 +203,8 @@ class ReasonWriter:
                 where="reasons",
                 mend="give one value and one contribution a feature, with or without the base value",
             )
-        facts = Facts(dict(zip(self.names, row, strict=True)), payment, side, self._currency, self._day_windows)
+        by_name = dict(zip(self.names, row, strict=True))
+        facts = Facts(by_name, payment, side, self._currency, self._day_windows, self._windows)
         groups = self._grouped(pushes, side)
         total = {key: math.fsum(pushes[column] for column in columns) for key, columns in groups.items()}
         ranked = sorted(groups, key=lambda key: (-total[key], groups[key][0]))
@@ -230,7 +236,7 @@ class ReasonWriter:
         writer = WRITERS.get(theme.name)
         text = writer(facts, theme) if writer else None
         pushing = [column for column in by_push if pushes[column] > 0] or by_push[:1]
-        names = tuple(self.names[column] for column in pushing)
+        names = tuple(self.names[column] for column in pushing[:MOST_COLUMNS])
         return Reason(
             text=text or self._described(facts, names[0]),
             theme=theme.name,

@@ -59,7 +59,8 @@ class Facts:
     """One feature row with what is needed to word it.
 
     `values` by feature name (NaN = not defined); `side` is the entity's place in the payment;
-    `base_currency` that of the windows; `day_windows` the windows over whole UTC days, in days.
+    `base_currency` that of the windows; `day_windows` the windows over whole UTC days, in days; `windows`
+    the label and the seconds of every window.
     """
 
     values: Mapping[str, float]
@@ -67,6 +68,7 @@ class Facts:
     side: Role
     base_currency: str
     day_windows: tuple[int, ...] = (90, 365)
+    windows: tuple[tuple[str, int], ...] = ()
 
     def value(self, name: str) -> float:
         """Read a value, NaN where there is none."""
@@ -155,9 +157,9 @@ def _to_usual(facts: Facts, theme: Theme, total: float) -> float:
     stem = f"{theme.role}.{theme.direction}.sum."
     age = facts.value(f"{theme.role}.age")
     best = math.nan
-    for name, value in facts.values.items():
-        longer = say.window_seconds(name.removeprefix(stem)) if name.startswith(stem) else None
-        if longer is None or longer < 4 * window or not _known(value):
+    for label, longer in facts.windows:
+        value = facts.value(stem + label)
+        if longer < 4 * window or not _known(value):
             continue
         seen = min(longer, age) if _known(age) else longer
         windows_before = (seen - window) / window
@@ -175,8 +177,7 @@ def _amount(facts: Facts, theme: Theme) -> str | None:
     stem = "sender.out" if role == "sender" else "receiver.in"
     verb = "sends" if role == "sender" else "receives"
     who = facts.subject(role).strip() or "it"
-    for window in sorted(_ratio_windows(facts, stem)):
-        label = f"{window // DAY}d" if window % DAY == 0 else f"{window // 3_600}h"
+    for label, window in facts.windows:
         before = f"the {window // DAY} days before" if window % DAY == 0 else f"the {window // 3_600} h before"
         to_mean, to_max = facts.value(f"{stem}.amount_to_mean.{label}"), facts.value(f"{stem}.amount_to_max.{label}")
         if _known(to_mean) and to_mean >= TELLING:
@@ -199,12 +200,6 @@ def _is_round(amount: int) -> bool:
 
 def _past(verb: str) -> str:
     return "sent" if verb == "sends" else "received"
-
-
-def _ratio_windows(facts: Facts, stem: str) -> set[int]:
-    prefix = f"{stem}.amount_to_mean."
-    labels = (name.removeprefix(prefix) for name in facts.values if name.startswith(prefix))
-    return {seconds for label in labels if (seconds := say.window_seconds(label)) is not None}
 
 
 def _tempo(facts: Facts, theme: Theme) -> str | None:
