@@ -28,23 +28,29 @@ class Order(StrEnum):
 
 def ingest(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="PATH...", help="Files of payments: .csv, .csv.gz or .parquet.")
+        list[Path] | None,
+        typer.Argument(metavar="PATH...", readable=False, help="Files of payments: .csv, .csv.gz or .parquet."),
     ] = None,
     format: Annotated[
         str | None, typer.Option(metavar="NAME", help="Known format; told by the header where left out.")
     ] = None,
     mapping: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="TOML file that says what the columns mean.")
+        Path | None, typer.Option(metavar="FILE", readable=False, help="TOML file that says what the columns mean.")
     ] = None,
-    labels: Annotated[Path | None, typer.Option(metavar="FILE", help="Labels of payments or accounts.")] = None,
-    accounts: Annotated[Path | None, typer.Option(metavar="FILE", help="Accounts and their customers.")] = None,
-    parties: Annotated[Path | None, typer.Option(metavar="FILE", help="Customers.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", readable=False, help="Labels of payments or accounts.")
+    ] = None,
+    accounts: Annotated[
+        Path | None, typer.Option(metavar="FILE", readable=False, help="Accounts and their customers.")
+    ] = None,
+    parties: Annotated[Path | None, typer.Option(metavar="FILE", readable=False, help="Customers.")] = None,
     relationships: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Who owns, directs or is related to whom.")
+        Path | None, typer.Option(metavar="FILE", readable=False, help="Who owns, directs or is related to whom.")
     ] = None,
-    seeds: Annotated[Path | None, typer.Option(metavar="FILE", help="Confirmed launderers.")] = None,
+    seeds: Annotated[Path | None, typer.Option(metavar="FILE", readable=False, help="Confirmed launderers.")] = None,
     fx: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Dated rates to the base currency: date, currency, rate.")
+        Path | None,
+        typer.Option(metavar="FILE", readable=False, help="Dated rates to the base currency: date, currency, rate."),
     ] = None,
     base_currency: Annotated[
         str | None, typer.Option(metavar="CODE", help="Currency to count in; settled at the first ingest.")
