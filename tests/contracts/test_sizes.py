@@ -25,7 +25,7 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 
 def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Lines of the body: without the docstring and the list of parameters, which for a command are its documentation."""
+    """Lines of the body, without docstring and parameters (the options of a command are its documentation)."""
     body = function.body[1:] if ast.get_docstring(function) is not None else function.body
     return (function.end_lineno or function.lineno) - body[0].lineno + 1 if body else 0
 
