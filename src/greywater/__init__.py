@@ -8,17 +8,39 @@ from typing import TYPE_CHECKING, Any
 from greywater._version import __version__
 
 if TYPE_CHECKING:
+    from greywater.app.embedded import run
+    from greywater.app.run import RunOutcome
     from greywater.config import Settings
     from greywater.errors import GreywaterError
+    from greywater.features.catalog import FeatureSet, payments_v1
+    from greywater.features.engine import Engine
+    from greywater.synth.world import make_world
     from greywater.vocab import Actor
 
-__all__ = ["Actor", "GreywaterError", "Settings", "__version__"]
+__all__ = [
+    "Actor",
+    "Engine",
+    "FeatureSet",
+    "GreywaterError",
+    "RunOutcome",
+    "Settings",
+    "__version__",
+    "make_world",
+    "payments_v1",
+    "run",
+]
 
 #: Where each name of the public face lives; it is imported when it is first asked for.
 HOMES = {
     "Actor": "greywater.vocab",
+    "Engine": "greywater.features.engine",
+    "FeatureSet": "greywater.features.catalog",
     "GreywaterError": "greywater.errors",
+    "RunOutcome": "greywater.app.run",
     "Settings": "greywater.config",
+    "make_world": "greywater.synth.world",
+    "payments_v1": "greywater.features.catalog",
+    "run": "greywater.app.embedded",
 }
 
 

@@ -1,0 +1,166 @@
+"""The main job on a made-up world: with labels and without, twice, for customers, on nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import greywater as gw
+from greywater.app.export import write_report
+from greywater.app.results import run_in_json, run_report
+from greywater.app.run import RunOutcome
+from greywater.app.split import cut_at, split_by_time
+from greywater.config import Settings
+from greywater.errors import AccessDeniedError, EmptyInputError, StoreError, UsageError
+from greywater.stores.records import Records
+from greywater.vocab import Actor, Counts
+
+KEYS = {
+    "source", "counts", "split", "detector", "features", "budget", "metrics", "alerts", "run", "versions", "warnings",
+    "timings", "peak_rss_mb",
+}  # fmt: skip
+METRICS = {
+    "average_precision", "precision", "recall", "f1", "f2", "confusion", "precision_at_budget", "recall_at_budget",
+    "roc_auc", "recall_by_typology",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    gw.make_world(folder, accounts=600, payments=12_000, days=60, seed=3)
+    return folder
+
+
+def run_on(world: Path, store: Path, **more: str | Path) -> RunOutcome:
+    return gw.run(world / "payments.csv", store=store, settings=Settings(threads=1), **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def labelled(world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunOutcome, Path]:
+    store = tmp_path_factory.mktemp("labelled")
+    sides = {name: world / f"{name}.csv" for name in ("labels", "accounts", "parties", "relationships", "seeds")}
+    return run_on(world, store, budget="5/day", **sides), store
+
+
+def test_with_labels_boosted_trees_judge_and_are_measured(labelled: tuple[RunOutcome, Path]) -> None:
+    outcome, _ = labelled
+    assert outcome.fitted.kind == "boosted"
+    assert outcome.verdict is not None
+    assert set(outcome.verdict.metrics) >= METRICS
+    positives = outcome.verdict.metrics["laundering_payments"]
+    assert outcome.verdict.metrics["average_precision"] > 2 * positives / outcome.verdict.metrics["payments"]
+    assert outcome.verdict.metrics["roc_auc"] > 0.6
+
+
+def test_json_is_stable_and_plain(labelled: tuple[RunOutcome, Path]) -> None:
+    outcome, _ = labelled
+    found = json.loads(json.dumps(run_in_json(outcome), allow_nan=False))
+    assert set(found) == KEYS
+    assert set(found["alerts"][0]) == {"rank", "entity", "score", "reasons", "evidence"}
+    assert [alert["rank"] for alert in found["alerts"]] == list(range(1, len(found["alerts"]) + 1))
+    assert [part["slice"] for part in found["split"]] == ["learn", "tune", "alert and judge"]
+
+
+def test_every_alert_has_reasons_evidence_and_a_picture(labelled: tuple[RunOutcome, Path]) -> None:
+    outcome, _ = labelled
+    assert outcome.alerts
+    begin = outcome.replayed.seq[outcome.split.alerting]
+    for alert in outcome.alerts:
+        assert alert.kind == "customer"
+        assert alert.reasons
+        assert alert.evidence[0].raising
+        assert alert.evidence[0].seq >= begin
+        assert max(row.seq for row in alert.evidence) == alert.evidence[0].seq
+        assert alert.picture.startswith("<svg")
+    scores = [alert.score for alert in outcome.alerts]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_what_alerts_say_is_frozen_and_the_run_is_audited(labelled: tuple[RunOutcome, Path]) -> None:
+    outcome, store = labelled
+    with Records.open(store / "projects" / "default" / "records.sqlite") as records:
+        assert [alert.entity for alert in records.alerts(outcome.run_id)] == [a.entity for a in outcome.alerts]
+        assert records.run(outcome.run_id).outcome == "done"
+        assert {(row.action, row.outcome) for row in records.audits()} >= {("ingest", "done"), ("run", "done")}
+        assert {row.principal for row in records.audits()} == {"DEFAULT__LOCAL"}
+        assert records.check() == []
+        with pytest.raises(StoreError):
+            records.raise_alerts(outcome.run_id, outcome.alerts[:1])
+
+
+def test_features_are_removed_and_the_model_is_kept(labelled: tuple[RunOutcome, Path]) -> None:
+    outcome, store = labelled
+    project = store / "projects" / "default"
+    assert not list((project / "features").iterdir())
+    assert (project / "models" / outcome.run_id / "detector.json").is_file()
+
+
+def test_the_report_is_one_file_that_needs_no_network(labelled: tuple[RunOutcome, Path], tmp_path: Path) -> None:
+    outcome, store = labelled
+    settings = Settings(store=store)
+    write_report(Actor(), settings, run_report(outcome), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert outcome.alerts[0].entity in text
+    for outside in ('src="http', "src='http", 'href="http', "@import", "url(http"):
+        assert outside not in text
+
+
+def test_a_second_run_records_nothing_and_says_the_same(
+    labelled: tuple[RunOutcome, Path], world: Path, tmp_path: Path
+) -> None:
+    first, store = labelled
+    again = gw.run(store=store, budget="5/day", settings=Settings(threads=2))
+    assert again.ingested.counts == Counts()
+    assert [(a.entity, a.score, a.evidence) for a in again.alerts] == [
+        (a.entity, a.score, a.evidence) for a in first.alerts
+    ]
+    assert again.run_id != first.run_id
+
+
+def test_without_labels_an_isolation_forest_says_why_it_was_used(world: Path, tmp_path: Path) -> None:
+    outcome = run_on(world, tmp_path / "store", budget="25")
+    assert outcome.fitted.kind == "isolation"
+    assert "no labels" in outcome.fitted.why
+    assert outcome.verdict is None
+    assert len(outcome.alerts) == 25
+    assert outcome.split.alerting == outcome.split.train
+    assert run_in_json(outcome)["metrics"] is None
+    assert {alert.kind for alert in outcome.alerts} == {"account"}
+
+
+def test_nothing_to_score_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "outside.csv"
+    path.write_text(
+        "tx_id,event_time,sender,receiver,amount,currency\n1,2024-01-01,external:a,B,5,USD\n2,2024-01-02,external:a,C,5,USD\n"
+    )
+    with pytest.raises(EmptyInputError, match="nothing to score"):
+        gw.run(path, store=tmp_path / "store")
+    assert not list((tmp_path / "store" / "projects" / "default" / "features").glob("*"))
+
+
+def test_a_store_that_is_not_there_and_a_budget_of_nothing(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no project"):
+        gw.run(store=tmp_path / "none")
+    with pytest.raises(UsageError, match="budget"):
+        gw.run(store=tmp_path / "none", budget="0")
+
+
+def test_an_auditor_may_not_run(labelled: tuple[RunOutcome, Path]) -> None:
+    from greywater.app.run import run
+
+    outcome, store = labelled
+    with pytest.raises(AccessDeniedError):
+        run(Actor(user="EVE", role="auditor"), Settings(store=store), outcome.request)
+
+
+def test_cuts_move_to_the_start_of_their_timestamp() -> None:
+    import numpy as np
+
+    times = np.array([0, 0, 1, 1, 1, 1, 1, 2, 2, 3], np.int64)
+    assert cut_at(times, 0.6) == 2
+    split = split_by_time(times, labelled=True)
+    assert (split.train, split.validation, split.alerting) == (2, 7, 7)
+    assert split_by_time(np.zeros(10, np.int64), labelled=False).train == 6
