@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from greywater.detectors import boosted as boosted_module
 from greywater.detectors.boosted import Boosted, BoostedParameters
 from greywater.detectors.detector import Validation
 from greywater.detectors.metrics import average_precision, roc_auc
+from greywater.detectors.trees import read_trees
 from greywater.errors import DetectorError
 from greywater.stores.blocks import TableRows
 from greywater.vocab import Int64Array, TrainingTable
@@ -195,7 +197,7 @@ def test_a_description_that_was_tampered_with_is_refused(tmp_path: Path, change:
 
 def test_text_that_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DetectorError, match="cannot read"):
-        boosted_module._booster_from_text("tree\nnothing")
+        read_trees("tree\nnothing")
 
 
 @pytest.mark.parametrize("name", ["rounds", "learning_rate", "num_leaves", "feature_fraction", "max_bin", "lambda_l2"])
@@ -205,8 +207,6 @@ def test_unusable_parameters_are_refused(name: str) -> None:
 
 
 def test_the_measures_need_neither_lightgbm_nor_sklearn() -> None:
-    import subprocess
-
     script = (
         "import sys, greywater.detectors.metrics, greywater.detectors.boosted, greywater.detectors.isolation, "
         "greywater.detectors.baseline; "
@@ -214,6 +214,20 @@ def test_the_measures_need_neither_lightgbm_nor_sklearn() -> None:
     )
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_loading_lightgbm_leaves_the_environment_as_it_was() -> None:
+    script = (
+        "import os; from greywater.detectors.trees import load_lightgbm; load_lightgbm(); "
+        "print(os.environ.get('OMP_WAIT_POLICY'))"
+    )
+    for policy, told in ((None, "None"), ("ACTIVE", "ACTIVE")):
+        environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+        environment |= {"OMP_WAIT_POLICY": policy} if policy else {}
+        out = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment
+        )
+        assert out.stdout.strip() == told
 
 
 def features_of(transactions: pa.Table) -> TrainingTable:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, Self
 
@@ -14,7 +12,7 @@ import numpy as np
 from greywater.detectors.calibration import Platt, from_json
 from greywater.detectors.detector import Validation
 from greywater.detectors.metrics import calibration, measure_payments
-from greywater.detectors.rows import RowReader, matrices, sample_negatives
+from greywater.detectors.rows import matrices
 from greywater.detectors.saved import (
     MEND,
     plain,
@@ -24,6 +22,7 @@ from greywater.detectors.saved import (
     write_folder,
 )
 from greywater.detectors.threshold import Threshold
+from greywater.detectors.trees import BoostedParameters, grow_trees, read_trees
 from greywater.errors import DetectorError
 from greywater.vocab import Float64Array, Int64Array, Progress, TrainingTable
 
@@ -34,65 +33,6 @@ LIMITS: Final = (
     "Finds what resembles the laundering it was shown; a new scheme needs the anomaly detector or a rule.",
     "Probabilities hold for the share of laundering in the validation slice; when that drifts, fit again.",
 )
-
-
-@dataclass(frozen=True)
-class BoostedParameters:
-    """How the trees are grown. The defaults were chosen on time-split, imbalanced payments (docs/detectors.md).
-
-    Parameters
-    ----------
-    rounds : int
-        Most trees.
-    patience : int
-        Rounds without a better average precision on the validation slice after which growing stops.
-    evaluate_every : int
-        Rounds between two looks at the validation slice.
-    rounds_without_validation : int
-        Trees grown where there is no validation slice with a positive.
-    learning_rate, num_leaves, min_data_in_leaf, lambda_l2, feature_fraction, max_bin
-        LightGBM's own.
-    positive_weight : float
-        Class weight of a laundering payment; large weights (the full imbalance) hurt the ranking at the top.
-    max_negatives : int
-        Honest payments learned from, drawn evenly along the slice by the seed; each then counts for the ones it
-        stands for, so the margins keep to the true odds. Positives are all kept. 0 = all honest payments.
-    max_validation_negatives : int
-        Honest payments of the validation slice that early stopping looks at. Calibration, threshold and measures
-        always use the whole slice.
-    bin_rows : int
-        Rows from which the histogram edges are taken.
-    """
-
-    rounds: int = 300
-    patience: int = 60
-    evaluate_every: int = 10
-    rounds_without_validation: int = 150
-    learning_rate: float = 0.1
-    num_leaves: int = 31
-    min_data_in_leaf: int = 20
-    lambda_l2: float = 30.0
-    feature_fraction: float = 0.5
-    max_bin: int = 127
-    positive_weight: float = 1.0
-    max_negatives: int = 150_000
-    max_validation_negatives: int = 100_000
-    bin_rows: int = 50_000
-
-    def __post_init__(self) -> None:
-        whole = ("rounds", "patience", "evaluate_every", "rounds_without_validation", "min_data_in_leaf", "bin_rows")
-        bad = [name for name in whole if getattr(self, name) < 1]
-        bad += [name for name in ("learning_rate", "positive_weight") if not 0 < getattr(self, name) < float("inf")]
-        bad += [] if self.num_leaves >= 2 else ["num_leaves"]
-        bad += [] if 0 < self.feature_fraction <= 1 else ["feature_fraction"]
-        bad += [] if 3 <= self.max_bin <= 65_535 else ["max_bin"]
-        bad += [name for name in ("max_negatives", "max_validation_negatives", "lambda_l2") if getattr(self, name) < 0]
-        if bad:
-            raise DetectorError(
-                f"{bad[0]} = {getattr(self, bad[0])} cannot be used",
-                where="BoostedParameters",
-                mend="see its docstring",
-            )
 
 
 class Boosted:
@@ -190,7 +130,9 @@ class Boosted:
                 "No validation slice with laundering and honest payments: a fixed number of trees, the probability is "
                 "the sigmoid of the bare margin, and the threshold was chosen on the training slice."
             )
-        booster, best = self._grow(X, labels, weight, judged, progress)
+        booster, best = grow_trees(
+            X, labels, weight, judged, self._parameters, seed=self._seed, threads=self._threads, progress=progress
+        )
         fitted = _Fitted(X.names, booster, Platt(1.0, 0.0, fitted=False), Threshold(float("inf"), "f1"))
         self._fitted = fitted
         held = judged or Validation(X, labels)
@@ -282,7 +224,7 @@ class Boosted:
             missed, wasted = document["costs"]
             detector = cls(BoostedParameters(**document["parameters"]), seed=int(document["seed"]))
             detector._costs = (missed, wasted)
-            booster = _booster_from_text(files[MODEL].decode())
+            booster = read_trees(files[MODEL].decode())
             card = dict(document["card"])
         except (KeyError, TypeError, ValueError) as error:
             raise DetectorError(f"the description is damaged: {error}", where=str(folder), mend=MEND) from error
@@ -296,55 +238,6 @@ class Boosted:
         if self._fitted is None:
             raise DetectorError("the detector is not fitted", mend="call fit, or load a saved one")
         return self._fitted
-
-    def _grow(
-        self,
-        X: TrainingTable,
-        y: Int64Array,
-        weight: Float64Array | None,
-        validation: Validation | None,
-        progress: Progress | None,
-    ) -> tuple[Any, int]:
-        """The booster cut to its best round, read back from its own text so that a saved one is the same one."""
-        import lightgbm
-
-        chosen = self._parameters
-        settings = _settings(chosen, self._seed, self._threads)
-        rows, stands_for = sample_negatives(y, chosen.max_negatives or len(y), self._seed)
-        mass = np.where(y[rows] == 1, 1.0, stands_for) * _weights(weight, y)[rows]
-        training = _dataset(X, rows, y[rows], mass, settings, None)
-        held = None
-        if validation is not None:
-            truth = np.asarray(validation.y)
-            rows, stands_for = sample_negatives(truth, chosen.max_validation_negatives or len(truth), self._seed + 1)
-            truth = truth[rows]
-            held = _dataset(validation.X, rows, truth, None, settings, training)
-        booster = lightgbm.Booster(settings, training)
-        if held is not None:
-            booster.add_valid(held, "validation")
-        rounds = chosen.rounds if held is not None else chosen.rounds_without_validation
-        if progress is not None:
-            progress.step("grow trees", rounds)
-        best, best_round = -1.0, rounds
-
-        def judge(margin: Float64Array, _: Any) -> tuple[str, float, bool]:
-            return "average_precision", _sampled_average_precision(truth, margin, stands_for), True
-
-        for number in range(1, rounds + 1):
-            stuck = booster.update()
-            if progress is not None:
-                progress.advance(1)
-            if held is not None and (number % chosen.evaluate_every == 0 or number == rounds or stuck):
-                reached = booster.eval_valid(judge)[0][2]
-                if reached > best:
-                    best, best_round = reached, number
-                if number - best_round >= chosen.patience:
-                    break
-            if stuck:
-                best_round = min(best_round, number)
-                break
-        text = booster.model_to_string(num_iteration=best_round)
-        return _booster_from_text(text), best_round
 
 
 @dataclass
@@ -374,105 +267,6 @@ def _labels(X: TrainingTable, y: Int64Array | None) -> Int64Array:
             mend="use the isolation detector, or a longer training slice",
         )
     return labels.astype(np.int64, copy=False)
-
-
-def _settings(chosen: BoostedParameters, seed: int, threads: int) -> dict[str, Any]:
-    return {
-        "objective": "binary",
-        "metric": "None",
-        "verbosity": -1,
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": threads,
-        "seed": seed,
-        "learning_rate": chosen.learning_rate,
-        "num_leaves": chosen.num_leaves,
-        "min_data_in_leaf": chosen.min_data_in_leaf,
-        "lambda_l2": chosen.lambda_l2,
-        "feature_fraction": chosen.feature_fraction,
-        "max_bin": chosen.max_bin,
-        "scale_pos_weight": chosen.positive_weight,
-        "bin_construct_sample_cnt": chosen.bin_rows,
-        "feature_pre_filter": False,
-    }
-
-
-@cache
-def _sequence_type() -> type[Any]:
-    """LightGBM's Sequence over a RowReader; made when LightGBM is first needed."""
-    import lightgbm
-
-    class Rows(lightgbm.Sequence):
-        """Chosen rows, handed over piece by piece."""
-
-        batch_size = 8_192
-
-        def __init__(self, reader: RowReader) -> None:
-            self._reader = reader
-
-        def __len__(self) -> int:
-            return len(self._reader)
-
-        def __getitem__(self, place: int | slice | list[int]) -> Float64Array:
-            if isinstance(place, slice):
-                return self._reader.read(place.start, place.stop)
-            if isinstance(place, list):
-                return np.concatenate([self._reader.read(one, one + 1) for one in place])
-            row: Float64Array = self._reader.read(place, place + 1)[0]
-            return row
-
-    return Rows
-
-
-def _weights(weight: Float64Array | None, y: Int64Array) -> Float64Array:
-    if weight is None:
-        return np.ones(len(y))
-    given = np.asarray(weight, np.float64)
-    if given.shape != y.shape or not bool((np.isfinite(given) & (given >= 0)).all()):
-        raise DetectorError("weights must be one finite number >= 0 a row", where="weight", mend="mend or leave it out")
-    return given
-
-
-def _dataset(
-    X: TrainingTable,
-    rows: Int64Array,
-    label: Int64Array,
-    weight: Float64Array | None,
-    settings: dict[str, Any],
-    reference: Any,
-) -> Any:
-    """The chosen rows, binned: one byte a value."""
-    import lightgbm
-
-    clean = all(re.fullmatch(r"[\w.+-]+", name) for name in X.names)
-    names: Any = list(X.names) if clean else "auto"
-    dataset = lightgbm.Dataset(
-        _sequence_type()(RowReader(X, rows)),
-        label=label.astype(np.float64),
-        weight=weight,
-        feature_name=names,
-        params=settings,
-        reference=reference,
-        free_raw_data=True,
-    )
-    return dataset.construct()
-
-
-def _sampled_average_precision(truth: Int64Array, margin: Float64Array, stands_for: float) -> float:
-    """Average precision on the validation sample, each negative counting for the ones it stands for."""
-    positives, negatives = np.sort(margin[truth == 1]), np.sort(margin[truth != 1])
-    caught = len(positives) - np.searchsorted(positives, positives, side="left")
-    false = stands_for * (len(negatives) - np.searchsorted(negatives, positives, side="left"))
-    return float(np.mean(caught / (caught + false)))
-
-
-def _booster_from_text(text: str) -> Any:
-    import lightgbm
-
-    try:
-        return lightgbm.Booster(model_str=text)
-    except lightgbm.basic.LightGBMError as error:
-        raise DetectorError(f"LightGBM cannot read the model: {error}", where=MODEL, mend=MEND) from error
 
 
 def _most_used(booster: Any, names: tuple[str, ...], most: int = 20) -> list[dict[str, Any]]:
