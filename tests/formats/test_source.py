@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -320,3 +321,22 @@ def test_header_separators_are_found(tmp_path: Path, read: Any) -> None:
         path = tmp_path / "a.csv"
         path.write_text(f"{HEADER}\n{GOOD}\n".replace(",", separator))
         assert read(open_source(path)).payments.num_rows == 1
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, kind: str) -> None:
+    most = {}
+    for rows in (50_000, 400_000):
+        numbers = pa.array(range(rows))
+        columns = {"tx_id": numbers, "event_time": numbers.cast(pa.timestamp("s")), "sender": numbers}
+        table = pa.table(columns | {"receiver": numbers, "amount": numbers, "currency": pa.repeat("EUR", rows)})
+        path = tmp_path / f"{rows}.{kind}"
+        if kind == "csv":
+            pa_csv.write_csv(table, path)
+        else:
+            pq.write_table(table, path, row_group_size=rows, use_dictionary=False, compression="none")
+        del numbers, columns, table
+        source = open_source(path)
+        before = pa.total_allocated_bytes()
+        most[rows] = max(pa.total_allocated_bytes() - before for _ in source.chunks(4_096))
+    assert most[400_000] < 1.5 * most[50_000] + 2**20

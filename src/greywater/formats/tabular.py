@@ -26,6 +26,8 @@ __all__ = ["DELIMITERS", "BadRow", "RawChunk", "Table", "csv_header", "number_re
 DELIMITERS: Final = (",", ";", "\t", "|")
 _PARQUET: Final = b"PAR1"
 _HEADER_BYTES: Final = 2**16
+#: Read of a column at a time, so that a file of one large row group does not come into memory whole.
+_BUFFER: Final = 2**18
 _LEAST_BLOCK: Final = 2**12
 _LARGEST_BLOCK: Final = 8 * 2**20
 
@@ -300,7 +302,7 @@ def _open_parquet(path: Path) -> Table:
 def _parquet_chunks(table: Table, columns: Sequence[str], rows: int) -> Iterator[RawChunk]:
     done = 0
     wanted = list(dict.fromkeys(columns))
-    with _parquet_reading(table.path), pq.ParquetFile(table.path) as file:
+    with _parquet_reading(table.path), pq.ParquetFile(table.path, pre_buffer=False, buffer_size=_BUFFER) as file:
         _check_types(table, wanted, file.schema_arrow)
         for batch in file.iter_batches(batch_size=rows, columns=wanted):
             numbers = np.arange(done + 1, done + 1 + batch.num_rows, dtype=np.int64)
