@@ -395,6 +395,14 @@ def test_base_currency_is_settled_once(desk: Any) -> None:
     assert desk.ledger("base_amount")["base_amount"] == [1000, None, 450]
 
 
+@pytest.mark.parametrize("code", ["dollar bills", "$", "U"])
+def test_no_currency_code(desk: Any, code: str) -> None:
+    with pytest.raises(UsageError, match="no currency code"):
+        desk.ingest(desk.file("a.csv", [row(1, "2024-01-01")]), base_currency=code)
+    assert not desk.settings.store.exists()
+    assert desk.ingest(desk.file("a.csv", [row(1, "2024-01-01")]), base_currency="usd").base_currency == "USD"
+
+
 def test_several_currencies_need_a_choice(desk: Any) -> None:
     path = desk.file("a.csv", [row(1, "2024-01-01", "10", "EUR"), row(2, "2024-01-01", "10", "USD")])
     with pytest.raises(UsageError, match="which of them to count in"):

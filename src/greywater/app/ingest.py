@@ -205,10 +205,10 @@ def ingest(actor: Actor, settings: Settings, request: IngestRequest, progress: P
 
 def _early_rates(settings: Settings, request: IngestRequest, sources: Sequence[Source]) -> Rates | None:
     """The table of rates, read before anything is written; for no currency where the base cannot be told by then."""
-    if request.fx is None:
-        return None
     held = ProjectFile.load(settings.project_folder)
     base = early_base(settings, held.base_currency if held else "", sources)
+    if request.fx is None:
+        return None
     return Rates.read(request.fx, base or _NO_CURRENCY)
 
 

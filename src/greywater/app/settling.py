@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from greywater.vocab import Int64Array
 
 __all__ = ["Settled", "early_base", "settle"]
 
+_CODE: Final = re.compile(r"[A-Z0-9]{2,10}")
 _DAY_US: Final = 86_400_000_000
 
 
@@ -82,7 +84,17 @@ class Settled:
 def early_base(settings: Settings, held: str, sources: Sequence[Source]) -> str:
     """The base currency as far as it can be told before any payment is read; "" where it cannot."""
     own = {source.base_currency for source in sources if source.base_currency}
-    return held or settings.base_currency or (own.pop() if len(own) == 1 else "")
+    return held or _wanted(settings) or (own.pop() if len(own) == 1 else "")
+
+
+def _wanted(settings: Settings) -> str:
+    """The base currency that the settings name, "" where they name none."""
+    wanted = settings.base_currency.strip().upper()
+    if wanted and not _CODE.fullmatch(wanted):
+        raise UsageError(
+            f"{settings.base_currency!r} is no currency code", where="base_currency", mend="give a code such as USD"
+        )
+    return wanted
 
 
 def settle(
@@ -145,7 +157,7 @@ def settle(
 
 
 def _base(settings: Settings, held: str, sources: Sequence[Source], currencies: Collection[str]) -> str:
-    wanted = settings.base_currency
+    wanted = _wanted(settings)
     if held and wanted and held != wanted:
         raise UsageError(
             f"project {settings.project!r} counts in {held}, which cannot change to {wanted}",
