@@ -55,14 +55,14 @@ class BoostedParameters:
     rounds_without_validation: int = 150
     learning_rate: float = 0.1
     num_leaves: int = 31
-    min_data_in_leaf: int = 20
-    lambda_l2: float = 30.0
-    feature_fraction: float = 0.5
+    min_data_in_leaf: int = 50
+    lambda_l2: float = 10.0
+    feature_fraction: float = 0.1
     max_bin: int = 127
     positive_weight: float = 1.0
     max_negatives: int = 150_000
     max_validation_negatives: int = 100_000
-    bin_rows: int = 50_000
+    bin_rows: int = 32_768
 
     def __post_init__(self) -> None:
         whole = ("rounds", "patience", "evaluate_every", "rounds_without_validation", "min_data_in_leaf", "bin_rows")
@@ -158,7 +158,7 @@ def _settings(chosen: BoostedParameters, seed: int, threads: int) -> dict[str, A
         "metric": "None",
         "verbosity": -1,
         "deterministic": True,
-        "force_row_wise": True,
+        "force_col_wise": True,
         "num_threads": threads,
         "seed": seed,
         "learning_rate": chosen.learning_rate,
