@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-SIZES = (500_000, 2_000_000) if os.environ.get("GREYWATER_FULL") == "1" else (60_000, 240_000)
+SIZES = (500_000, 2_000_000) if os.environ.get("GREYWATER_FULL") == "1" else (40_000, 160_000)
 CHUNK_ROWS = 16_384
 SORT_MEMORY_MB = 128
 

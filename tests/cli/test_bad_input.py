@@ -169,9 +169,9 @@ def test_the_same_id_with_other_content_in_another_file(greywater: Callable[...,
 
 
 def test_two_at_once(tmp_path: Path) -> None:
-    rows = "".join(f"t{n},2024-01-01T00:00:00Z,A,B,1,USD\n" for n in range(2_000))
+    rows = "".join(f"t{n},2024-01-01T00:00:00Z,A,B,1,USD\n" for n in range(1_200))
     (tmp_path / "a.csv").write_text(HEADER + rows)
-    (tmp_path / "b.csv").write_text(HEADER + rows.replace("t", "u").replace("T", "T"))
+    (tmp_path / "b.csv").write_text(HEADER + rows.replace("t", "u"))
     environment = {**os.environ, "GREYWATER_CHUNK_ROWS": "20"}
     first = subprocess.Popen([*COMMAND, "ingest", "a.csv"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
     lock = tmp_path / "greywater-store/projects/default/writer.lock"
@@ -189,7 +189,7 @@ def test_two_at_once(tmp_path: Path) -> None:
     assert patient.returncode == 0, patient.stderr
     assert first.wait() == 0
     checked = subprocess.run([*COMMAND, "check"], cwd=tmp_path, capture_output=True, text=True)
-    assert "4,000 payments of 2 files" in checked.stdout
+    assert "2,400 payments of 2 files" in checked.stdout
 
 
 UNPRIVILEGED = """
@@ -259,7 +259,7 @@ run(sys.argv[2:])
 """
 
 
-@pytest.mark.parametrize("limit", [200, 30_000, 200_000])
+@pytest.mark.parametrize("limit", [200, 200_000])
 def test_files_that_may_not_grow(greywater: Callable[..., Any], tmp_path: Path, limit: int) -> None:
     rows = "".join(f"t{n},2024-01-{1 + n * 31 % 28:02}T00:00:00Z,A{n},B{n * 7},{n}.25,USD\n" for n in range(30_000))
     (tmp_path / "bad.csv").write_text(HEADER + rows)
@@ -284,7 +284,7 @@ def small_disk(tmp_path: Path) -> Any:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-@pytest.mark.parametrize(("count", "ballast"), [(2_000, 1_000), (2_000, 800), (20_000, 200)])
+@pytest.mark.parametrize(("count", "ballast"), [(2_000, 1_000), (20_000, 200)])
 def test_a_full_disk(greywater: Callable[..., Any], tmp_path: Path, small_disk: Path, count: int, ballast: int) -> None:
     rows = "".join(f"t{n},2024-01-01T00:00:00Z,A{n},B{n * 7},{n}.25,USD\n" for n in range(count))
     (tmp_path / "bad.csv").write_text(HEADER + rows)
