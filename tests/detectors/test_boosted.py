@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from greywater.detectors import trees
 from greywater.detectors.boosted import Boosted, BoostedParameters
 from greywater.detectors.detector import Validation
 from greywater.detectors.metrics import average_precision, roc_auc
@@ -145,6 +146,11 @@ def test_the_threshold_follows_the_stated_costs() -> None:
     assert chosen[1] < chosen[0]
     with pytest.raises(DetectorError, match="two costs"):
         Boosted(threshold_by="cost", cost_missed=3)
+
+
+def test_a_tree_may_choose_from_enough_columns_however_few_there_are() -> None:
+    for columns, share in ((3, 1.0), (24, 1.0), (48, 0.5), (240, 0.1), (2_000, 0.1)):
+        assert trees._settings(BoostedParameters(feature_fraction=0.1), columns, 7, 1)["feature_fraction"] == share
 
 
 def test_notes_are_added_and_saved(tmp_path: Path) -> None:

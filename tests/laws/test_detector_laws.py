@@ -13,8 +13,8 @@ import pytest
 from greywater.detectors.boosted import Boosted, BoostedParameters
 from greywater.detectors.detector import Detector, Validation
 from greywater.detectors.isolation import Isolation, IsolationParameters
+from greywater.detectors.loading import load_detector
 from greywater.detectors.metrics import roc_auc
-from greywater.detectors.saved import load_detector
 from greywater.errors import DetectorError
 from greywater.stores.blocks import BlockWriter, FeatureBlocks, TableRows
 from greywater.vocab import FeatureBlock, Float64Array, Int64Array
@@ -25,7 +25,11 @@ NAMES = ("sender.out.sum.1d", "sender.out.count.1d", "receiver.in.mean.7d", "pay
 
 def new(kind: str, *, seed: int = 7, threads: int = 1) -> Any:
     if kind == "boosted":
-        return Boosted(BoostedParameters(rounds=30, patience=20, min_data_in_leaf=5), seed=seed, threads=threads)
+        return Boosted(
+            BoostedParameters(rounds=30, patience=20, min_data_in_leaf=5, max_negatives=1_500),
+            seed=seed,
+            threads=threads,
+        )
     return Isolation(IsolationParameters(trees=40, sample_rows=1_000), seed=seed, threads=threads)
 
 

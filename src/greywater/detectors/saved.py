@@ -15,7 +15,15 @@ import numpy as np
 from greywater.errors import DetectorError, StoreError
 from greywater.vocab import TrainingTable
 
-__all__ = ["load_detector", "read_folder", "refuse_other_columns", "write_folder"]
+__all__ = [
+    "pack_arrays",
+    "plain",
+    "read_folder",
+    "refuse_other_columns",
+    "refuse_unusable_labels",
+    "unpack_arrays",
+    "write_folder",
+]
 
 DESCRIPTION: Final = "detector.json"
 VERSION: Final = 1
@@ -144,23 +152,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def load_detector(folder: Path) -> Any:
-    """Load whatever kind of detector lies in the folder.
-
-    Raises
-    ------
-    DetectorError
-        The folder holds none, a damaged one, or a kind this version does not know.
-    """
-    from greywater.detectors.boosted import Boosted
-    from greywater.detectors.isolation import Isolation
-
-    kinds: dict[str, Any] = {detector.kind: detector for detector in (Boosted, Isolation)}
-    document, _ = read_folder(folder)
-    if document["kind"] not in kinds:
-        raise DetectorError(
-            f"the kind {document['kind']!r} is not known", where=str(folder), mend=f"known: {', '.join(sorted(kinds))}"
-        )
-    return kinds[document["kind"]].load(folder)

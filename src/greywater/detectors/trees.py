@@ -20,6 +20,9 @@ __all__ = ["BoostedParameters", "grow_trees", "load_lightgbm", "read_trees"]
 
 SLEEP: Final = "OMP_WAIT_POLICY"
 
+#: Columns every tree may choose from, however small the share of them asked for.
+LEAST_COLUMNS: Final = 24
+
 
 @dataclass(frozen=True)
 class BoostedParameters:
@@ -35,8 +38,10 @@ class BoostedParameters:
         Rounds between two looks at the validation slice.
     rounds_without_validation : int
         Trees grown where there is no validation slice with a positive.
-    learning_rate, num_leaves, min_data_in_leaf, lambda_l2, feature_fraction, max_bin
+    learning_rate, num_leaves, min_data_in_leaf, lambda_l2, max_bin
         LightGBM's own.
+    feature_fraction : float
+        Share of the columns that a tree may choose from, drawn anew for each tree; at least LEAST_COLUMNS.
     positive_weight : float
         Class weight of a laundering payment; large weights (the full imbalance) hurt the ranking at the top.
     max_negatives : int
@@ -114,7 +119,7 @@ def grow_trees(
     It is read back from its own text, so that a saved and loaded one is the same one. Memory: one decoded batch, the
     rows the histogram edges are taken from, and one byte for each value of the chosen rows.
     """
-    settings = _settings(chosen, seed, threads)
+    settings = _settings(chosen, len(X.names), seed, threads)
     rows, stands_for = sample_negatives(y, chosen.max_negatives or len(y), seed)
     mass = np.where(y[rows] == 1, 1.0, stands_for) * _weights(weight, y)[rows]
     training = _dataset(X, rows, y[rows], mass, settings, None)
@@ -152,7 +157,8 @@ def grow_trees(
     return read_trees(text), best_round
 
 
-def _settings(chosen: BoostedParameters, seed: int, threads: int) -> dict[str, Any]:
+def _settings(chosen: BoostedParameters, columns: int, seed: int, threads: int) -> dict[str, Any]:
+    least = min(1.0, LEAST_COLUMNS / columns)
     return {
         "objective": "binary",
         "metric": "None",
@@ -165,7 +171,7 @@ def _settings(chosen: BoostedParameters, seed: int, threads: int) -> dict[str, A
         "num_leaves": chosen.num_leaves,
         "min_data_in_leaf": chosen.min_data_in_leaf,
         "lambda_l2": chosen.lambda_l2,
-        "feature_fraction": chosen.feature_fraction,
+        "feature_fraction": max(chosen.feature_fraction, least),
         "max_bin": chosen.max_bin,
         "scale_pos_weight": chosen.positive_weight,
         "bin_construct_sample_cnt": chosen.bin_rows,
