@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greywater.detectors import rows as rows_module
 from greywater.detectors.rows import RowReader, matrices, matrix, sample_negatives
 from greywater.stores.blocks import TableRows
 
@@ -31,6 +32,20 @@ def test_matrices_hold_every_value_once(rows: int, batch: int) -> None:
     for start, part in parts:
         np.testing.assert_array_equal(part, whole[start : start + len(part)])
     assert sum(len(part) for _, part in parts) == rows
+
+
+@pytest.mark.parametrize("ahead", [0, 10_000])
+def test_reading_ahead_changes_nothing(ahead: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows_module, "AHEAD_FROM", ahead)
+    made = table(900)
+    parts = list(matrices(TableRows(made, batch_rows=70)))
+    assert [start for start, _ in parts] == list(range(0, 900, 70))
+    np.testing.assert_array_equal(np.concatenate([part for _, part in parts]), matrix(made))
+    # Stopping early, and an error while reading, reach the caller.
+    assert next(iter(matrices(TableRows(made))))[0] == 0
+    text = TableRows(pa.table({"a": ["x"] * 900}))
+    with pytest.raises(ValueError, match="could not convert"):
+        list(matrices(text))
 
 
 @given(st.integers(1, 300), st.integers(1, 100), st.floats(0, 1), st.lists(st.integers(0, 299), max_size=8))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,9 @@ __all__ = ["RowReader", "matrices", "matrix", "sample_negatives"]
 
 #: Rows copied from columns to rows at a time; a tile of 250 columns stays in the cache.
 TILE: int = 256
+
+#: Rows from which reading ahead is worth a thread.
+AHEAD_FROM: int = 20_000
 
 
 def matrix(batch: pa.RecordBatch | pa.Table) -> Float64Array:
@@ -40,7 +44,22 @@ def matrix(batch: pa.RecordBatch | pa.Table) -> Float64Array:
 
 
 def matrices(X: TrainingTable) -> Iterator[tuple[int, Float64Array]]:
-    """(position of its first row, matrix) of each batch of the table, in order."""
+    """(position of its first row, matrix) of each batch of the table, in order.
+
+    In a larger table the next batch is read in a thread while the caller works on this one: two are in memory.
+    """
+    if X.rows <= AHEAD_FROM:
+        yield from _matrices(X)
+        return
+    source = _matrices(X)
+    with ThreadPoolExecutor(1, "greywater-rows") as pool:
+        pending = pool.submit(next, source, None)
+        while (held := pending.result()) is not None:
+            pending = pool.submit(next, source, None)
+            yield held
+
+
+def _matrices(X: TrainingTable) -> Iterator[tuple[int, Float64Array]]:
     position = 0
     for batch in X.batches():
         yield position, matrix(batch)
