@@ -74,6 +74,7 @@ def test_moments_of_none_and_one() -> None:
     nothing = wide.moments(np.int64(0), *halves(0), *halves(0))
     assert nothing[0] == 0.0
     assert math.isnan(nothing[1])
+    assert math.isnan(nothing[2])
     one = wide.moments(np.int64(1), *halves(5), *halves(25))
     assert one[:2] == (5.0, 5.0)
     assert math.isnan(one[2])

@@ -23,9 +23,9 @@ from greywater.vocab import Float64Array, Int64Array, Progress
 __all__ = ["Scores", "raise_alerts"]
 
 #: Alerts worked on at a time: bounds the payments in memory.
-PIECE = 400
+PIECE = 1_500
 #: Payments of one party looked at for evidence, the latest ones.
-MOST_LOOKED_AT = 5_000
+MOST_LOOKED_AT = 1_000
 COLUMNS = [
     "tx_id", "seq", "event_time", "sender", "receiver", "amount", "currency", "received_amount", "received_currency",
     "base_amount", "channel",

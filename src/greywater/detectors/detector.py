@@ -1,4 +1,4 @@
-"""The contract every detector keeps: fit on columns, score for rank, probability for people, explain, save without pickle."""
+"""The contract every detector keeps: fit on columns, score for rank, probability for people, explain, save."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Detector(Protocol):
         validation: Validation | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn. `y` int64[n] in {0, 1}; `time` int64[n] microseconds since 1970, non-decreasing; `weight` float64[n]."""
+        """Learn. `y` int64[n] in {0, 1}; `time` int64[n] microseconds since 1970; `weight` float64[n]."""
         ...
 
     def score(self, X: TrainingTable) -> Float64Array:
@@ -54,7 +54,7 @@ class Detector(Protocol):
         ...
 
     def explain(self, X: TrainingTable) -> Float64Array:
-        """Contribution of each feature to the raw score, float64[n, features + 1]; the last column is the base value."""
+        """Contribution of each feature to the score, float64[n, features + 1]; the last column is the base value."""
         ...
 
     def save(self, folder: Path) -> None:

@@ -18,7 +18,7 @@ from greywater.features.dictionary import AccountDictionary
 from greywater.features.payment import compute_payment, pass_through
 from greywater.features.sides import Side
 from greywater.kernels import pairs as pair_kernels
-from greywater.kernels.windows import TILE, PairColumns, Payments, process, process_self
+from greywater.kernels.windows import PairColumns, Payments, process, process_self
 from greywater.vocab import FeatureBlock, Float64Array, Int64Array
 
 __all__ = ["INPUT_COLUMNS", "Engine", "EngineState", "Footprint"]
@@ -239,11 +239,11 @@ class Engine:
     def _run_side(self, side: Side, payments: Payments, pairs: PairColumns) -> list[np.ndarray]:
         plan = self.features.plan
         n = len(payments.time)
-        ints = np.empty((len(plan.counts("out")), n), np.int64)
-        floats = np.empty((len(plan.floats("out")), n), np.float64)
-        tiles = np.empty((TILE, len(ints)), np.int64), np.empty((TILE, len(floats)), np.float64)
+        ints = _columns(len(plan.counts("out")), n, np.int64)
+        floats = _columns(len(plan.floats("out")), n, np.float64)
+        line = np.empty(len(ints), np.int64), np.empty(len(floats), np.float64), np.empty(len(plan.labels), np.float64)
         side.run(
-            lambda lists, begin: process(lists, self._look, payments, pairs, begin, ints, floats, *tiles),
+            lambda lists, begin: process(lists, self._look, payments, pairs, begin, ints, floats, *line),
             payments.horizon,
             plan.hold_us,
         )
@@ -356,3 +356,9 @@ def _int64(column: pa.Array | pa.ChunkedArray) -> Int64Array:
     return np.ascontiguousarray(
         column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy(), np.int64
     )
+
+
+def _columns(count: int, rows: int, dtype: type) -> np.ndarray:
+    """Room for columns, each contiguous, that do not all begin at the same place of the processor's cache."""
+    stride = (rows + 7) // 8 * 8 + 8
+    return np.empty((count, stride), dtype)[:, :rows]

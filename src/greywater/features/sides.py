@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from greywater.kernels.lists import NEVER, NONE, Lists, empty_lists, pack, packed_size
+from greywater.kernels.lists import NEVER, NONE, Lists, empty_entries, empty_lists, pack, packed_size
 from greywater.vocab import Int64Array
 
 __all__ = ["Side"]
 
 SPARE_ENTRIES = 1 << 14
-ARRAYS = ("entries", "links", "heads", "places", "values", "sums", "pair_last", "pair_freed")
-PER_ACCOUNT = ("heads", "places", "values", "sums")
+ARRAYS = ("entries", "heads", "freed", "places", "values", "sums", "pair_last", "pair_freed")
+PER_ACCOUNT = ("heads", "freed", "places", "values", "sums")
 
 
 class Side:
@@ -61,7 +61,7 @@ class Side:
         """Free what lies at or before `bound` and lay the lists out anew, with room to grow where `spare`."""
         needed = int(packed_size(self.lists, bound))
         size = needed + needed // 4 + SPARE_ENTRIES if spare else self.lists.held
-        entries, links = np.zeros((size, 2), np.int64), np.zeros((size, 4), np.int32)
+        entries, links = empty_entries(size)
         top = pack(self.lists, entries, links, spare)
         self.lists = self.lists._replace(entries=entries, links=links, arena=np.array([top], np.int64))
 
@@ -74,7 +74,7 @@ class Side:
     def window_bytes(self) -> int:
         """Bytes of the arena: what grows with the payments held."""
         lists = self.lists
-        return int(lists.entries.nbytes + lists.links.nbytes)
+        return int(lists.entries.nbytes)
 
     @property
     def lifetime_bytes(self) -> int:
@@ -90,5 +90,7 @@ class Side:
 
     def load(self, arrays: dict[str, np.ndarray]) -> None:
         """Take over the arrays that `arrays` gave."""
-        top = np.array([len(arrays["entries"])], np.int64)
-        self.lists = Lists(**{name: np.ascontiguousarray(arrays[name]) for name in ARRAYS}, arena=top)
+        entries, links = empty_entries(len(arrays["entries"]))
+        entries[:] = arrays["entries"]
+        rest = {name: np.ascontiguousarray(arrays[name]) for name in ARRAYS[1:]}
+        self.lists = Lists(entries=entries, links=links, arena=np.array([len(entries)], np.int64), **rest)

@@ -102,6 +102,10 @@ class WindowPlan:
         return self.windows + tuple(d * DAY for d in self.day_windows)
 
     @property
+    def _windows(self) -> list[tuple[str, int]]:
+        return list(zip(self.labels, self.seconds, strict=True))
+
+    @property
     def hold_us(self) -> int:
         """Microseconds behind H that are held: the longest look-back and the allowed lateness."""
         return (max(self.seconds) + self.allowed_lateness) * MICROSECOND
@@ -129,8 +133,8 @@ class WindowPlan:
         """The int64 features of a side, in the kernel's row order."""
         rows: list[Feature] = []
         for role in _views(direction):
-            for label, seconds in zip(self.labels, self.seconds, strict=True):
-                rows += [_feature(role, direction, name, label, seconds, UNITS[name]) for name in COUNTS]
+            for name in COUNTS:
+                rows += [_feature(role, direction, name, *window, UNITS[name]) for window in self._windows]
             rows.append(_lifetime(role, direction))
         return tuple(rows)
 
@@ -139,8 +143,8 @@ class WindowPlan:
         rows: list[Feature] = []
         views = _views(direction)
         for role in views:
-            for label, seconds in zip(self.labels, self.seconds, strict=True):
-                rows += [_feature(role, direction, name, label, seconds, "minor units") for name in FLOATS]
+            for name in FLOATS:
+                rows += [_feature(role, direction, name, *window, "minor units") for window in self._windows]
             rows.append(_since_last(role, direction))
         for window in self.ratio_windows:
             label, seconds = self.labels[window], self.seconds[window]

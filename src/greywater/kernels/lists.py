@@ -22,11 +22,21 @@ from greywater.kernels.compile import Int, inlined, kernel
 from greywater.kernels.wide import add_128, square_128, subtract_128
 from greywater.vocab import Int64Array
 
-__all__ = ["Lists", "advance", "append_payment", "empty_lists", "make_room", "pack", "packed_size", "position_after"]
+__all__ = [
+    "Lists",
+    "advance",
+    "append_payment",
+    "empty_entries",
+    "empty_lists",
+    "make_room",
+    "pack",
+    "packed_size",
+    "position_after",
+]
 
 TIME, AMOUNT = range(2)
-PAIR_NEW, NEXT, GREATER, SMALLER = range(4)
-ORIGIN, LOW, HIGH, CAP_END, CAPACITY, QUERY, FREED, TOTAL = range(8)
+PAIR_NEW, NEXT, GREATER, SMALLER = range(4, 8)
+ORIGIN, LOW, HIGH, CAP_END, CAPACITY, QUERY, LATEST, TOTAL = range(8)
 START, DISTINCT, NEWS, VALIDS, MAX_AT, MIN_AT = range(6)
 MAX, MIN, LEAVES = range(3)
 SUM_LOW, SUM_HIGH, SQUARE_LOW, SQUARE_HIGH = range(4)
@@ -41,18 +51,20 @@ ZERO = np.uint64(0)
 class Lists(NamedTuple):
     """One side's state. N arena entries, A accounts, W windows, P ordered pairs.
 
-    entries int64[N, 2]: time in microseconds, amount in minor units (-1 = no base amount);
-    links int32[N, 4]: twice the pair number plus 1 where the payment is the first ever of its pair, position of the
-    pair's next payment, of the previous greater and of the previous smaller amount (-1 = none);
-    heads int64[A, 8]; places int32[A, 6 W] positions and counts of each window; values int64[A, 3 W] largest and
-    smallest amount and the time of the entry that leaves next; sums uint64[A, 4 W] sum and sum of squares (low, high);
-    pair_last int32[P] position of a pair's last entry, -1 = none; pair_freed int64[P] greatest event time among the
-    pair's freed entries; arena int64[1] first free slot.
+    entries int64[N, 4] and links int32[N, 8] are one memory, a row of 32 bytes an entry: time in microseconds and
+    amount in minor units (-1 = no base amount) as int64; then as int32 twice the pair number plus 1 where the payment
+    is the first ever of its pair, position of the pair's next payment, of the previous greater and of the previous
+    smaller amount (-1 = none).
+    heads int64[A, 8]; freed int64[A] greatest event time among the freed entries; places int32[A, 6 W] positions and
+    counts of each window; values int64[A, 3 W] largest and smallest amount and the time of the entry that leaves
+    next; sums uint64[A, 4 W] sum and sum of squares (low, high); pair_last int32[P] position of a pair's last entry,
+    -1 = none; pair_freed int64[P] greatest event time among the pair's freed entries; arena int64[1] first free slot.
     """
 
     entries: Any
     links: Any
     heads: Any
+    freed: Any
     places: Any
     values: Any
     sums: Any
@@ -66,17 +78,27 @@ class Lists(NamedTuple):
         return int((self.heads[:, HIGH] - self.heads[:, LOW]).sum())
 
 
+def empty_entries(entries: int) -> tuple[Any, Any]:
+    """The arena's two views, at the start of a cache line so that no row lies across two."""
+    raw = np.zeros(4 * entries + 8, np.int64)
+    skip = -(raw.ctypes.data // 8) % 8
+    rows = raw[skip : skip + 4 * entries].reshape(entries, 4)
+    return rows, rows.view(np.int32)
+
+
 def empty_lists(entries: int, accounts: int, windows: int, pairs: int) -> Lists:
     """A side that holds nothing, with room for so many entries, accounts and pairs."""
     heads = np.zeros((accounts, 8), np.int64)
     heads[:, QUERY] = NEVER
-    heads[:, FREED] = NEVER
+    heads[:, LATEST] = NEVER
     values = np.full((accounts, VALUES * windows), NULL_AMOUNT, np.int64)
     values[:, LEAVES::VALUES] = FAR
+    rows, links = empty_entries(entries)
     return Lists(
-        np.zeros((entries, 2), np.int64),
-        np.zeros((entries, 4), np.int32),
+        rows,
+        links,
         heads,
+        np.full(accounts, NEVER, np.int64),
         np.zeros((accounts, PLACES * windows), np.int32),
         values,
         np.zeros((accounts, SUMS * windows), np.uint64),
@@ -164,7 +186,7 @@ def _free_expired(lists: Lists, account: Int, bound: Int) -> None:
         advance(lists, account, w, bound)
     origin = lists.heads[account, ORIGIN]
     position, high = lists.heads[account, LOW], lists.heads[account, HIGH]
-    freed = lists.heads[account, FREED]
+    freed = lists.freed[account]
     while position < high and lists.entries[origin + position, TIME] <= bound:
         entry = origin + position
         pair = lists.links[entry, PAIR_NEW] >> 1
@@ -174,7 +196,7 @@ def _free_expired(lists: Lists, account: Int, bound: Int) -> None:
         lists.pair_freed[pair] = max(lists.pair_freed[pair], time)
         freed = max(freed, time)
         position += 1
-    lists.heads[account, FREED] = freed
+    lists.freed[account] = freed
     lists.heads[account, LOW] = position
 
 
@@ -182,10 +204,8 @@ def _free_expired(lists: Lists, account: Int, bound: Int) -> None:
 def _copy_entries(lists: Lists, source: Int, target: Int, count: Int) -> None:
     """Move `count` entries inside the arena; ranges may overlap when moving down."""
     for k in range(count):
-        for c in range(2):
-            lists.entries[target + k, c] = lists.entries[source + k, c]
         for c in range(4):
-            lists.links[target + k, c] = lists.links[source + k, c]
+            lists.entries[target + k, c] = lists.entries[source + k, c]
 
 
 @kernel
@@ -266,7 +286,7 @@ def append_payment(lists: Lists, account: Int, time: Int, amount: Int, pair: Int
     """Put a payment into the list of `account`, behind all entries of its time or earlier. There must be room."""
     heads = lists.heads
     origin, high = heads[account, ORIGIN], heads[account, HIGH]
-    if high == heads[account, LOW] or lists.entries[origin + high - 1, TIME] <= time:
+    if heads[account, LATEST] <= time or high == heads[account, LOW]:
         entry = origin + high
         previous = lists.pair_last[pair]
         lists.entries[entry, TIME] = time
@@ -286,6 +306,7 @@ def append_payment(lists: Lists, account: Int, time: Int, amount: Int, pair: Int
     else:
         _insert_payment(lists, account, time, amount, pair, new)
     heads[account, QUERY] = max(heads[account, QUERY], time)
+    heads[account, LATEST] = max(heads[account, LATEST], time)
     heads[account, TOTAL] += 1
 
 
@@ -363,11 +384,10 @@ def pack(old: Lists, entries: Int64Array, links: Any, slack: bool) -> Int:
         source = heads[account, ORIGIN] + low
         live = high - low
         for k in range(live):
-            for c in range(2):
+            for c in range(4):
                 entries[top + k, c] = old.entries[source + k, c]
-            links[top + k, PAIR_NEW] = old.links[source + k, PAIR_NEW]
             for c in (NEXT, GREATER, SMALLER):
-                position = old.links[source + k, c]
+                position = links[top + k, c]
                 links[top + k, c] = position - low if position >= low else NONE
             if links[top + k, NEXT] == NONE:
                 old.pair_last[links[top + k, PAIR_NEW] >> 1] = k

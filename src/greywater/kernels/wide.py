@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from greywater.kernels.compile import Word, kernel
+from greywater.kernels.compile import Word, inlined, kernel
 
-__all__ = ["add_128", "divide_spread", "float_of_128", "moments", "square_128", "subtract_128"]
+__all__ = ["add_128", "float_of_128", "moments", "spread_numerator", "square_128", "subtract_128"]
 
 ZERO = np.uint64(0)
 ONE = np.uint64(1)
@@ -27,7 +27,7 @@ SMALL_COUNT = np.int64(1 << 20)
 TWO_64 = 18446744073709551616.0
 
 
-@kernel
+@inlined
 def add_128(a_low: Word, a_high: Word, b_low: Word, b_high: Word) -> Any:
     """(a + b) mod 2^128 as (low, high), all uint64."""
     low = a_low + b_low
@@ -37,7 +37,7 @@ def add_128(a_low: Word, a_high: Word, b_low: Word, b_high: Word) -> Any:
     return low, high
 
 
-@kernel
+@inlined
 def subtract_128(a_low: Word, a_high: Word, b_low: Word, b_high: Word) -> Any:
     """(a - b) mod 2^128 as (low, high), all uint64."""
     low = a_low - b_low
@@ -59,7 +59,7 @@ def multiply_64(a: Word, b: Word) -> Any:
     return (cross << SHIFT_32) | (low & LOW_32), high
 
 
-@kernel
+@inlined
 def square_128(a: Word) -> Any:
     """a * a as (low, high), all uint64."""
     if a < SMALL_ROOT:
@@ -67,12 +67,17 @@ def square_128(a: Word) -> Any:
     return multiply_64(a, a)
 
 
-@kernel
+@inlined
 def float_of_128(low: Word, high: Word) -> Any:
     """The float64 nearest to the integer (ties to even), as Python's float(int)."""
+    if high == ZERO and low < TOP_BIT:
+        return np.float64(np.int64(low))
+    return _float_of_large(low, high)
+
+
+@kernel
+def _float_of_large(low: Word, high: Word) -> Any:
     if high == ZERO:
-        if low < TOP_BIT:
-            return np.float64(np.int64(low))
         half = (low >> ONE) | (low & ONE)
         return np.float64(np.int64(half)) * 2.0
     shift = 0
@@ -122,30 +127,30 @@ def _spread_numerator_wide(count: Word, sum_low: Word, sum_high: Word, square_lo
     return float_of_192(low, middle, high)
 
 
+@inlined
+def spread_numerator(count: Word, sum_low: Word, sum_high: Word, square_low: Word, square_high: Word) -> Any:
+    """count * squares - sum^2, exact and then converted once: n (n - 1) times the variance (ddof = 1)."""
+    small = sum_high == ZERO and square_high == ZERO and count < SMALL_COUNT
+    if small and sum_low < SMALL_SUM and square_low < SMALL_SQUARES:
+        total = np.int64(sum_low)
+        return np.float64(count * np.int64(square_low) - total * total)
+    return _spread_numerator_large(count, sum_low, sum_high, square_low, square_high)
+
+
 @kernel
-def divide_spread(count: Word, sum_low: Word, sum_high: Word, square_low: Word, square_high: Word) -> Any:
-    """Standard deviation (ddof = 1) of `count` >= 2 integers from their exact sum and sum of squares."""
+def _spread_numerator_large(count: Word, sum_low: Word, sum_high: Word, square_low: Word, square_high: Word) -> Any:
     if sum_high == ZERO and square_high == ZERO and count < SMALL_COUNT:
-        if sum_low < SMALL_SUM and square_low < SMALL_SQUARES:
-            total = np.int64(sum_low)
-            numerator = np.float64(count * np.int64(square_low) - total * total)
-        else:
-            a_low, a_high = multiply_64(np.uint64(count), square_low)
-            b_low, b_high = multiply_64(sum_low, sum_low)
-            low, high = subtract_128(a_low, a_high, b_low, b_high)
-            numerator = float_of_128(low, high)
-    else:
-        numerator = _spread_numerator_wide(count, sum_low, sum_high, square_low, square_high)
-    return math.sqrt(numerator / np.float64(count * (count - 1)))
+        a_low, a_high = multiply_64(np.uint64(count), square_low)
+        b_low, b_high = multiply_64(sum_low, sum_low)
+        low, high = subtract_128(a_low, a_high, b_low, b_high)
+        return float_of_128(low, high)
+    return _spread_numerator_wide(count, sum_low, sum_high, square_low, square_high)
 
 
 @kernel
 def moments(count: Word, sum_low: Word, sum_high: Word, square_low: Word, square_high: Word) -> Any:
-    """(sum, mean, standard deviation) as float64; mean NaN below 1, deviation NaN below 2 amounts."""
-    if count == 0:
-        return 0.0, np.nan, np.nan
+    """(sum, mean, standard deviation) as float64; mean NaN below 1, deviation (ddof = 1) NaN below 2 amounts."""
     total = float_of_128(sum_low, sum_high)
-    mean = total / np.float64(count)
-    if count == 1:
-        return total, mean, np.nan
-    return total, mean, divide_spread(count, sum_low, sum_high, square_low, square_high)
+    known = np.float64(count)
+    numerator = spread_numerator(count, sum_low, sum_high, square_low, square_high)
+    return total, total / known, math.sqrt(numerator / (known * (known - 1.0)))

@@ -7,6 +7,7 @@ party's behaviour in the same direction ("other"). The two sides share nothing a
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,8 +17,9 @@ from greywater.kernels.lists import (
     AMOUNT,
     CAP_END,
     DISTINCT,
-    FREED,
     HIGH,
+    LATEST,
+    LEAVES,
     LOW,
     MAX,
     MIN,
@@ -46,13 +48,13 @@ from greywater.kernels.lists import (
     position_after,
 )
 from greywater.kernels.pairs import FORWARD, REVERSE, recount_late
-from greywater.kernels.wide import add_128, moments, square_128
+from greywater.kernels.prefetch import prefetch
+from greywater.kernels.wide import add_128, float_of_128, moments, spread_numerator, square_128
 from greywater.vocab import Float64Array, Int64Array
 
-__all__ = ["COUNTS", "FLOATS", "OWN_RATIOS", "TILE", "LookBack", "PairColumns", "Payments", "process", "process_self"]
+__all__ = ["COUNTS", "FLOATS", "OWN_RATIOS", "LookBack", "PairColumns", "Payments", "process", "process_self"]
 
 DAY_US = np.int64(86_400_000_000)
-TILE = 64
 #: int64 columns a window has, in this order.
 COUNTS = ("count", "counterparties", "new_counterparties")
 #: float64 columns a window has, in this order.
@@ -133,25 +135,36 @@ def _scan(lists: Lists, account: Int, start: Int, end: Int) -> Any:
 
 
 @inlined
-def _write_slid(lists: Lists, account: Int, w: Int, ints: Int64Array, floats: Float64Array, i: Int, f: Int) -> None:
-    """Write window w as it stands after `advance`: ints[i:i+3] and floats[f:f+5]."""
-    p, v, s = w * PLACES, w * VALUES, w * SUMS
-    ints[i] = lists.heads[account, HIGH] - lists.places[account, p + START]
-    ints[i + 1] = lists.places[account, p + DISTINCT]
-    ints[i + 2] = lists.places[account, p + NEWS]
-    total, mean, deviation = moments(
-        np.int64(lists.places[account, p + VALIDS]),
-        lists.sums[account, s],
-        lists.sums[account, s + SUM_HIGH],
-        lists.sums[account, s + SQUARE_LOW],
-        lists.sums[account, s + SQUARE_HIGH],
-    )
-    floats[f] = total
-    floats[f + 1] = mean
-    floats[f + 2] = deviation
-    low, high = lists.values[account, v + MIN], lists.values[account, v + MAX]
-    floats[f + 3] = np.float64(low) if low >= 0 else np.nan
-    floats[f + 4] = np.float64(high) if high >= 0 else np.nan
+def _write_slid(
+    lists: Lists, account: Int, known: Float64Array, ints: Int64Array, floats: Float64Array, i: Int, f: Int
+) -> None:
+    """Write an account's windows as they stand after `advance`; `known` float64[W] is scratch.
+
+    What divides comes last, over all windows at once: those are vector instructions.
+    """
+    windows = known.shape[0]
+    for w in range(windows):
+        p, v, s = w * PLACES, w * VALUES, w * SUMS
+        ints[i + w] = lists.heads[account, HIGH] - lists.places[account, p + START]
+        ints[i + windows + w] = lists.places[account, p + DISTINCT]
+        ints[i + 2 * windows + w] = lists.places[account, p + NEWS]
+        valids = np.int64(lists.places[account, p + VALIDS])
+        known[w] = np.float64(valids)
+        floats[f + w] = float_of_128(lists.sums[account, s], lists.sums[account, s + SUM_HIGH])
+        floats[f + 2 * windows + w] = spread_numerator(
+            valids,
+            lists.sums[account, s],
+            lists.sums[account, s + SUM_HIGH],
+            lists.sums[account, s + SQUARE_LOW],
+            lists.sums[account, s + SQUARE_HIGH],
+        )
+        low, high = lists.values[account, v + MIN], lists.values[account, v + MAX]
+        floats[f + 3 * windows + w] = np.float64(low) if low >= 0 else np.nan
+        floats[f + 4 * windows + w] = np.float64(high) if high >= 0 else np.nan
+    for w in range(windows):
+        floats[f + windows + w] = floats[f + w] / known[w]
+    for w in range(windows):
+        floats[f + 2 * windows + w] = math.sqrt(floats[f + 2 * windows + w] / (known[w] * (known[w] - 1.0)))
 
 
 @kernel
@@ -163,18 +176,19 @@ def _write_searched(
 
     `itself` is 1 where the payment stands at `end` - 1: it is in its windows however late it is.
     """
+    windows = look.lengths.shape[0]
     end = position_after(lists, account, time)
-    for w in range(look.lengths.shape[0]):
+    for w in range(windows):
         start = min(position_after(lists, account, window_bound(look, w, time, horizon)), end - itself)
         distinct, new, _, total, mean, deviation, low, high = _scan(lists, account, start, end)
-        ints[i + 3 * w] = end - start
-        ints[i + 3 * w + 1] = distinct
-        ints[i + 3 * w + 2] = new
-        floats[f + 5 * w] = total
-        floats[f + 5 * w + 1] = mean
-        floats[f + 5 * w + 2] = deviation
-        floats[f + 5 * w + 3] = np.float64(low) if low >= 0 else np.nan
-        floats[f + 5 * w + 4] = np.float64(high) if high >= 0 else np.nan
+        ints[i + w] = end - start
+        ints[i + windows + w] = distinct
+        ints[i + 2 * windows + w] = new
+        floats[f + w] = total
+        floats[f + windows + w] = mean
+        floats[f + 2 * windows + w] = deviation
+        floats[f + 3 * windows + w] = np.float64(low) if low >= 0 else np.nan
+        floats[f + 4 * windows + w] = np.float64(high) if high >= 0 else np.nan
 
 
 @inlined
@@ -182,14 +196,14 @@ def _write_lifetime(
     lists: Lists, account: Int, time: Int, bound: Int, ints: Int64Array, floats: Float64Array, i: Int, f: Int
 ) -> None:
     """Payments ever and seconds since the last one, this payment left out: call it before appending."""
-    end = lists.heads[account, HIGH]
     ints[i] = lists.heads[account, TOTAL]
+    last = lists.heads[account, LATEST]
     if time < lists.heads[account, QUERY]:
         end = position_after(lists, account, bound)
         ints[i] -= lists.heads[account, HIGH] - end
-    last = lists.heads[account, FREED]
-    if end > lists.heads[account, LOW]:
-        last = max(last, lists.entries[lists.heads[account, ORIGIN] + end - 1, TIME])
+        last = lists.freed[account]
+        if end > lists.heads[account, LOW]:
+            last = max(last, lists.entries[lists.heads[account, ORIGIN] + end - 1, TIME])
     if last == NEVER or last > time:
         floats[f] = np.nan
     else:
@@ -230,22 +244,18 @@ def _write_ratios(
 
 
 @inlined
-def _flush(
-    tile_ints: Int64Array, tile_floats: Float64Array, rows: Int, begin: Int, ints: Int64Array, floats: Float64Array
-) -> None:
-    """Transpose a tile of rows into the columns."""
-    for c in range(tile_ints.shape[1]):
-        for r in range(rows):
-            ints[c, begin + r] = tile_ints[r, c]
-    for c in range(tile_floats.shape[1]):
-        for r in range(rows):
-            floats[c, begin + r] = tile_floats[r, c]
+def _fetch_leaving(lists: Lists, look: LookBack, account: Int, time: Int, horizon: Int) -> None:
+    """Ask for the entries that `advance` will let go, all at once: their loads wait for memory side by side."""
+    for w in range(look.lengths.shape[0]):
+        if lists.values[account, w * VALUES + LEAVES] <= window_bound(look, w, time, horizon):
+            entry = lists.heads[account, ORIGIN] + lists.places[account, w * PLACES + START]
+            prefetch(lists.entries, entry, 0)
 
 
 @kernel
 def process(
     lists: Lists, look: LookBack, payments: Payments, pairs: PairColumns, begin: Int, ints: Int64Array,
-    floats: Float64Array, tile_ints: Int64Array, tile_floats: Float64Array,
+    floats: Float64Array, line_ints: Int64Array, line_floats: Float64Array, known: Float64Array,
 ) -> Int:  # fmt: skip
     """Take payments from `begin` on through one side; returns how far it came.
 
@@ -254,14 +264,13 @@ def process(
     Parameters
     ----------
     ints : int64[2 (3 W + 1), n]
-        Own view then other view: COUNTS of each window, then payments ever before.
+        Own view then other view: each of COUNTS over all windows, then payments ever before.
     floats : float64[2 (5 W + 1) + 3 R, n]
-        Own view then other view: FLOATS of each window, then seconds since the last; then OWN_RATIOS.
-    tile_ints, tile_floats : int64[TILE, ...], float64[TILE, ...]
-        Scratch: rows are written here and transposed TILE at a time.
+        Own view then other view: each of FLOATS over all windows, then seconds since the last; then OWN_RATIOS.
+    line_ints, line_floats, known : int64[...], float64[...], float64[W]
+        Scratch: one payment's columns, and the amounts known in each window.
     """
     windows = look.lengths.shape[0]
-    written, row = begin, 0
     for k in range(begin, payments.time.shape[0]):
         time, horizon, amount = payments.time[k], payments.horizon[k], payments.amount[k]
         own, pair = np.int64(payments.own[k]), np.int64(payments.pair[k])
@@ -269,11 +278,11 @@ def process(
         if listed and lists.heads[own, HIGH] == lists.heads[own, CAP_END]:
             expired = payments.horizon[k - 1] - look.hold[0] if k > 0 else NEVER
             if not make_room(lists, own, expired):
-                _flush(tile_ints, tile_floats, row, written, ints, floats)
                 return k
-        line_ints, line_floats = tile_ints[row], tile_floats[row]
         if payments.scored[k] == 1:
             bound = max(time, horizon - look.hold[0])
+            _fetch_leaving(lists, look, own, time, horizon)
+            _fetch_leaving(lists, look, np.int64(payments.other[k]), time, horizon)
             if pairs.late[FORWARD, k] == 1:
                 recount_late(lists, own, pair, time, bound, FORWARD, k, pairs.counts, pairs.floats)
             if pairs.late[REVERSE, k] == 1:
@@ -294,8 +303,7 @@ def process(
                     if listed:
                         append_payment(lists, own, time, amount, pair, np.int64(payments.new[k]))
                 if in_order:
-                    for w in range(windows):
-                        _write_slid(lists, account, w, line_ints, line_floats, i + 3 * w, f + 5 * w)
+                    _write_slid(lists, account, known, line_ints, line_floats, i, f)
                 else:
                     itself = 1 if view == 0 and listed else 0
                     _write_searched(lists, look, account, time, horizon, itself, line_ints, line_floats, i, f)
@@ -304,12 +312,10 @@ def process(
             line_floats[:] = np.nan
             if listed:
                 append_payment(lists, own, time, amount, pair, np.int64(payments.new[k]))
-        row += 1
-        if row == TILE:
-            _flush(tile_ints, tile_floats, row, written, ints, floats)
-            written += row
-            row = 0
-    _flush(tile_ints, tile_floats, row, written, ints, floats)
+        for c in range(ints.shape[0]):
+            ints[c, k] = line_ints[c]
+        for c in range(floats.shape[0]):
+            floats[c, k] = line_floats[c]
     return payments.time.shape[0]
 
 
