@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from greywater.cli.options import (
+    Accounts,
+    AllowJump,
+    BaseCurrency,
+    Format,
+    Fx,
+    Json,
+    Labels,
+    Mapping,
+    Order,
+    Ordering,
+    Parties,
+    Paths,
+    Project,
+    Relationships,
+    Seeds,
+    Store,
+    Wait,
+)  # fmt: skip
 from greywater.cli.output import settings_of, show_rows, show_warnings, write_json
 from greywater.cli.progress import Shown
 
@@ -19,59 +36,23 @@ if TYPE_CHECKING:
 __all__ = ["Order", "ingest", "result_in_json"]
 
 
-class Order(StrEnum):
-    """Which order payments of one command are recorded in."""
-
-    time = "time"
-    file = "file"
-
-
 def ingest(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="PATH...", readable=False, help="Files of payments: .csv, .csv.gz or .parquet."),
-    ] = None,
-    format: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Known format; told by the header where left out.")
-    ] = None,
-    mapping: Annotated[
-        Path | None, typer.Option(metavar="FILE", readable=False, help="TOML file that says what the columns mean.")
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(metavar="FILE", readable=False, help="Labels of payments or accounts.")
-    ] = None,
-    accounts: Annotated[
-        Path | None, typer.Option(metavar="FILE", readable=False, help="Accounts and their customers.")
-    ] = None,
-    parties: Annotated[Path | None, typer.Option(metavar="FILE", readable=False, help="Customers.")] = None,
-    relationships: Annotated[
-        Path | None, typer.Option(metavar="FILE", readable=False, help="Who owns, directs or is related to whom.")
-    ] = None,
-    seeds: Annotated[Path | None, typer.Option(metavar="FILE", readable=False, help="Confirmed launderers.")] = None,
-    fx: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", readable=False, help="Dated rates to the base currency: date, currency, rate."),
-    ] = None,
-    base_currency: Annotated[
-        str | None, typer.Option(metavar="CODE", help="Currency to count in; settled at the first ingest.")
-    ] = None,
-    order: Annotated[
-        Order, typer.Option(help="Record by time (then file, then row), or as the files stand.")
-    ] = Order.time,
-    allow_jump: Annotated[
-        bool, typer.Option("--allow-jump", help="Accept payments dated more than a year after all others.")
-    ] = False,
-    store: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the store. [default: ./greywater-store]")
-    ] = None,
-    project: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Project in the store. [default: default]")
-    ] = None,
-    wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Wait for another writer so long.")] = 0.0,
-    json: Annotated[
-        str | None,
-        typer.Option("--json", metavar="-|FILE", help="Write the result as JSON to standard output or FILE."),
-    ] = None,
+    paths: Paths = None,
+    format: Format = None,
+    mapping: Mapping = None,
+    labels: Labels = None,
+    accounts: Accounts = None,
+    parties: Parties = None,
+    relationships: Relationships = None,
+    seeds: Seeds = None,
+    fx: Fx = None,
+    base_currency: BaseCurrency = None,
+    order: Ordering = Order.time,
+    allow_jump: AllowJump = False,
+    store: Store = None,
+    project: Project = None,
+    wait: Wait = 0.0,
+    json: Json = None,
 ) -> None:
     """Record payments and what is known beside them, once, in order.
 
