@@ -127,7 +127,7 @@ class _History:
 
     def up_to(self, seq: int, accounts: Sequence[str]) -> pa.Table:
         """Payments recorded up to `seq` in which the accounts or the parties of payment `seq` take part."""
-        (at,) = np.flatnonzero(self._seq == seq)
+        at = int(np.searchsorted(self._seq, seq))
         parties = {self._table["sender"][at].as_py(), self._table["receiver"][at].as_py(), *accounts}
         parts = []
         for party in parties:
