@@ -56,6 +56,8 @@ class Settings:
     threads: int = 0
     #: Seed of everything random.
     seed: int = 7
+    #: What the threshold is chosen by on the validation slice: "f1", or "cost" from the two costs below.
+    threshold_by: str = "f1"
     #: Cost of a laundering payment that was not alerted, and of an alert that was wasted (same unit).
     cost_missed: float = 100.0
     cost_wasted: float = 1.0
@@ -65,6 +67,10 @@ class Settings:
             raise UsageError("windows must be positive, increasing seconds", where=f"windows = {self.windows}")
         if any(d <= 0 for d in self.day_windows) or sorted(set(self.day_windows)) != list(self.day_windows):
             raise UsageError("day_windows must be positive, increasing days", where=f"day_windows = {self.day_windows}")
+        if self.threshold_by not in ("f1", "cost"):
+            raise UsageError(
+                f"a threshold cannot be chosen by {self.threshold_by!r}", where="threshold_by", mend='give "f1" or "cost"'
+            )
         if self.chunk_rows < 1:
             raise UsageError("chunk_rows must be at least 1", where=f"chunk_rows = {self.chunk_rows}")
 

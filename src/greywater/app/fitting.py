@@ -62,6 +62,7 @@ def fit_detector(
         boosted = Boosted(
             seed=settings.seed,
             threads=settings.worker_threads,
+            threshold_by="cost" if settings.threshold_by == "cost" else "f1",
             cost_missed=settings.cost_missed,
             cost_wasted=settings.cost_wasted,
         )
