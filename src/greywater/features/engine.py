@@ -16,6 +16,7 @@ from greywater.features.calendar import check_calendar, compute_calendar
 from greywater.features.catalog import FeatureSet
 from greywater.features.dictionary import AccountDictionary
 from greywater.features.payment import compute_payment, pass_through
+from greywater.features.rooms import Rooms
 from greywater.features.sides import Side
 from greywater.kernels import pairs as pair_kernels
 from greywater.kernels.windows import PairColumns, Payments, process, process_self
@@ -30,6 +31,8 @@ INPUT_COLUMNS = (
 )  # fmt: skip
 
 PARALLEL_FROM = 1_000
+#: The kernels keep twice a pair's number, and on the side of self-payments an account's, in an int32.
+MAX_NUMBERS = 2**30
 MICROSECOND = 1_000_000
 START_OF_TIME = -(2**62)
 
@@ -94,6 +97,7 @@ class Engine:
         self._out, self._in, self._self = Side(windows), Side(windows), Side(windows)
         self._pairs = pair_kernels.empty_pairs(1 << 12, 1024, 1024)
         self._accounts = AccountDictionary()
+        self._rooms = {"out": Rooms(), "in": Rooms()}
         self._next_seq = 0
         self._horizon = START_OF_TIME
         self._pool = ThreadPoolExecutor(1, "greywater-in") if threads > 1 else None
@@ -207,6 +211,11 @@ class Engine:
         """Room in the pair table for every payment of a block to be a new pair."""
         table = self._pairs
         wanted = int(table.size[0]) + payments
+        if max(wanted, len(self._accounts)) > MAX_NUMBERS:
+            raise EngineError(
+                f"{len(self._accounts):,} accounts and up to {wanted:,} pairs of accounts; at most {MAX_NUMBERS:,} fit",
+                mend="keep the payments of different institutions in ledgers of their own",
+            )
         if wanted * 2 > len(table.slots):
             size = 1 << int(wanted * 2).bit_length()
             slots, numbers = np.full(size, -1, np.int64), np.zeros(size, np.int32)
@@ -232,15 +241,17 @@ class Engine:
         idle = pairs._replace(late=np.zeros((2, n), np.uint8))
         waiting = None
         if self._pool is not None and n >= PARALLEL_FROM:
-            waiting = self._pool.submit(self._run_side, self._in, incoming, idle)
-        out_columns = self._run_side(self._out, outgoing, pairs)
-        return out_columns, waiting.result() if waiting is not None else self._run_side(self._in, incoming, idle)
+            waiting = self._pool.submit(self._run_side, self._in, incoming, idle, "in")
+        out_columns = self._run_side(self._out, outgoing, pairs, "out")
+        if waiting is not None:
+            return out_columns, waiting.result()
+        return out_columns, self._run_side(self._in, incoming, idle, "in")
 
-    def _run_side(self, side: Side, payments: Payments, pairs: PairColumns) -> list[np.ndarray]:
+    def _run_side(self, side: Side, payments: Payments, pairs: PairColumns, direction: str) -> list[np.ndarray]:
         plan = self.features.plan
         n = len(payments.time)
-        ints = _columns(len(plan.counts("out")), n, np.int64)
-        floats = _columns(len(plan.floats("out")), n, np.float64)
+        ints = self._rooms[direction].columns(len(plan.counts("out")), n, np.int64)
+        floats = self._rooms[direction].columns(len(plan.floats("out")), n, np.float64)
         line = np.empty(len(ints), np.int64), np.empty(len(floats), np.float64), np.empty(len(plan.labels), np.float64)
         side.run(
             lambda lists, begin: process(lists, self._look, payments, pairs, begin, ints, floats, *line),
@@ -356,9 +367,3 @@ def _int64(column: pa.Array | pa.ChunkedArray) -> Int64Array:
     return np.ascontiguousarray(
         column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy(), np.int64
     )
-
-
-def _columns(count: int, rows: int, dtype: type) -> np.ndarray:
-    """Room for columns, each contiguous, that do not all begin at the same place of the processor's cache."""
-    stride = (rows + 7) // 8 * 8 + 8
-    return np.empty((count, stride), dtype)[:, :rows]
