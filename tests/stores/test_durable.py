@@ -70,3 +70,21 @@ def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"")
     with pytest.raises(StoreError):
         durable.make_folder(tmp_path / "a" / "b")
+
+
+def test_a_whole_text_replaces_a_file_and_writes_through_what_is_none(tmp_path: Path) -> None:
+    plain, link, pipe = tmp_path / "plain", tmp_path / "link", tmp_path / "pipe"
+    plain.write_text("before")
+    durable.write_whole_text(plain, "after", "write")
+    assert plain.read_text() == "after"
+    link.symlink_to(plain)
+    durable.write_whole_text(link, "through", "write")
+    assert link.is_symlink()
+    assert plain.read_text() == "through"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    durable.write_whole_text(pipe, "piped", "write")
+    assert os.read(reader, 100) == b"piped"
+    os.close(reader)
+    assert not pipe.is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe", "plain"]

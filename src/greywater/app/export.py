@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from greywater.app.audit import audited
 from greywater.config import Settings
 from greywater.desk.report import RunReport, render
-from greywater.stores.durable import store_errors
+from greywater.stores.durable import write_whole_text
 from greywater.vocab import Actor
 
 __all__ = ["write_report"]
@@ -24,10 +23,5 @@ def write_report(actor: Actor, settings: Settings, report: RunReport, path: Path
     StoreFullError, StoreAccessError
         The file cannot be written.
     """
-    with audited(settings, actor, "export", path.name), store_errors(path, "write the report"):
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            temporary.write_text(render(report), encoding="utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with audited(settings, actor, "export", path.name):
+        write_whole_text(path, render(report), "write the report")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "messages",
+    "require_writable",
     "results",
     "settings_of",
     "show_error",
@@ -32,6 +33,8 @@ __all__ = [
 #: Exit code after Ctrl-C, as shells count it: 128 + SIGINT.
 INTERRUPTED: Final = 130
 STORE_TROUBLE: Final = 4
+#: Words of more letters are cut in their middle in a table; the JSON holds them whole.
+LONGEST_WORD: Final = 80
 
 
 def messages() -> Console:
@@ -65,6 +68,9 @@ def show_error(error: BaseException) -> int:
         The exit code.
     """
     code, found, where, mend = _told(error)
+    from greywater.desk.wording import plain
+
+    found, where, mend = (plain(text, keep="\n") for text in (found, where, mend))
     lines = [Text("error: ", "bold red") + Text(found, "bold")]
     if where:
         lines.append(Text("  where:   ", "dim") + Text(where))
@@ -96,21 +102,46 @@ def _told(error: BaseException) -> tuple[int, str, str, str]:
 
 def show_warnings(warnings: Sequence[str]) -> None:
     """Sentences for the person who reads the summary, on standard error."""
+    from greywater.desk.wording import plain
+
     console = messages()
     for warning in warnings:
-        console.print(Text("note: ", "yellow") + Text(warning))
+        console.print(Text("note: ", "yellow") + Text(plain(warning, keep="\n")))
 
 
 def show_rows(title: str, headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A table on standard output; numbers stand to the right, with thousands marked."""
+    from greywater.desk.wording import plain
+
     numeric = [bool(rows) and all(isinstance(row[place], int) for row in rows) for place in range(len(headings))]
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for heading, number in zip(headings, numeric, strict=True):
         table.add_column(heading, justify="right" if number else "left", overflow="fold")
     for row in rows:
         cells = [f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row]
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*(Text(plain(cell, LONGEST_WORD)) for cell in cells))
     Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def require_writable(path: Path | None, what: str) -> None:
+    """Refuse a file that cannot be written before the work is done, not after.
+
+    Raises
+    ------
+    UsageError
+        Its folder does not exist or may not be written in, or it is a folder itself.
+    """
+    if path is None:
+        return
+    from greywater.errors import UsageError
+
+    folder = path.absolute().parent
+    if path.is_dir() or not folder.is_dir():
+        raise UsageError(f"{what} cannot be written there", where=str(path), mend="name a file in a folder that exists")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(
+            f"{what} cannot be written there", where=str(path), mend="name a file in a folder that you may write in"
+        )
 
 
 def write_json(value: Any, target: str) -> None:
@@ -133,13 +164,6 @@ def write_json(value: Any, target: str) -> None:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
         return
-    from greywater.stores.durable import store_errors
+    from greywater.stores.durable import write_whole_text
 
-    path = Path(target)
-    with store_errors(path, "write the JSON file"):
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            temporary.write_text(text + "\n", encoding="utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    write_whole_text(Path(target), text + "\n", "write the JSON file")

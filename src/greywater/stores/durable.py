@@ -23,6 +23,7 @@ __all__ = [
     "sync_file",
     "sync_folder",
     "write_file_durably",
+    "write_whole_text",
 ]
 
 #: Files that end so are never read, and are removed when a store is opened for writing.
@@ -196,3 +197,27 @@ def move_aside(path: Path, folder: Path) -> Path:
     rename_durably(path, target)
     sync_folder(path.parent)
     return target
+
+
+def write_whole_text(path: Path, text: str, doing: str) -> None:
+    """Write a text file that then holds all of it or what it held before; not synced.
+
+    What is no regular file of its own (a link, a pipe, a device such as /dev/stdout) is written through, never
+    replaced.
+
+    Raises
+    ------
+    StoreFullError, StoreAccessError, StoreError
+        The file cannot be written.
+    """
+    with store_errors(path, doing):
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            with path.open("w", encoding="utf-8") as stream:
+                stream.write(text)
+            return
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
