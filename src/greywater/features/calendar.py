@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import zoneinfo
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from greywater.errors import UsageError
 from greywater.features.feature import Feature
@@ -16,6 +16,14 @@ from greywater.vocab import Int64Array
 __all__ = ["calendar_features", "check_calendar", "compute_calendar"]
 
 DAY_US = 86_400_000_000
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+ZERO, MICROSECOND = datetime.timedelta(0), datetime.timedelta(microseconds=1)
+#: Seconds between two looks at a zone: no zone changes twice within them.
+STEP = 6 * 3_600
+#: Seconds that every zone can show as a date.
+EARLIEST, LATEST = -62_100_000_000, 253_300_000_000
+#: A block that spans more years than this asks only for those it holds.
+MANY_YEARS = 64
 
 
 def _calendar(name: str, unit: str, description: str) -> Feature:
@@ -76,18 +84,58 @@ def compute_calendar(time_us: Int64Array, timezone: str, country: str, resolutio
 
 
 def _local(time_us: Int64Array, timezone: str) -> Int64Array:
-    if timezone == "UTC":
+    """Microseconds since 1970 as a clock in `timezone` shows them."""
+    if timezone == "UTC" or not len(time_us):
         return time_us
+    first, last = (_year_of(int(time_us.min())), _year_of(int(time_us.max())))
+    years: Sequence[int] = range(first, last + 1)
+    if len(years) > MANY_YEARS:
+        years = np.unique(time_us.astype("datetime64[us]").astype("datetime64[Y]").astype(np.int64) + 1970).tolist()
+    parts = [_offsets_of(timezone, year) for year in years]
+    begins = np.concatenate([part[0] for part in parts])
+    offsets = np.concatenate([part[1] for part in parts])
+    local: Int64Array = time_us + offsets[np.searchsorted(begins, time_us, "right") - 1]
+    return local
+
+
+def _year_of(time_us: int) -> int:
+    return int(np.datetime64(time_us, "us").astype("datetime64[Y]").astype(np.int64)) + 1970
+
+
+@cache
+def _offsets_of(timezone: str, year: int) -> tuple[Int64Array, Int64Array]:
+    """When, in a UTC year, which offset to UTC begins: microseconds, rising, the first the begin of the year.
+
+    Arrow reads only the listed changes of a zone, which end in 2037 or earlier, and not the rule that goes on.
+    """
+    zone = _zone(timezone)
+    begin, end = (int(np.datetime64(f"{y:04d}-01-01", "s").astype(np.int64)) for y in (year, year + 1))
+
+    def offset_at(second: int) -> int:
+        moment = EPOCH + datetime.timedelta(seconds=min(max(second, EARLIEST), LATEST))
+        return (moment.astimezone(zone).utcoffset() or ZERO) // MICROSECOND
+
+    begins, offsets = [begin], [offset_at(begin)]
+    for low in range(begin, end, STEP):
+        high = min(low + STEP, end - 1)
+        if offset_at(high) != offsets[-1]:
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if offset_at(middle) == offsets[-1] else (low, middle)
+            begins.append(high)
+            offsets.append(offset_at(high))
+    return np.array(begins, np.int64) * 1_000_000, np.array(offsets, np.int64)
+
+
+def _zone(timezone: str) -> zoneinfo.ZoneInfo:
     try:
-        moments = pa.array(time_us, pa.timestamp("us", tz="UTC")).cast(pa.timestamp("us", tz=timezone))
-        local = pc.local_timestamp(moments)
-    except pa.ArrowInvalid:
+        return zoneinfo.ZoneInfo(timezone)
+    except (KeyError, ValueError, OSError):
         raise UsageError(
             f"the time zone {timezone!r} is not known",
             where="timezone",
             mend='give an IANA name such as "Europe/Berlin"',
         ) from None
-    return np.asarray(local.cast(pa.int64()).to_numpy(zero_copy_only=False), np.int64)
 
 
 def _on_holiday(dates: np.ndarray, country: str) -> Int64Array:

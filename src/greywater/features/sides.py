@@ -6,12 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from greywater.kernels.lists import NEVER, NONE, Lists, empty_entries, empty_lists, pack, packed_size
+from greywater.errors import EngineError
+from greywater.kernels.lists import HIGH, NEVER, NONE, Lists, empty_entries, empty_lists, pack, packed_size
 from greywater.vocab import Int64Array
 
 __all__ = ["Side"]
 
 SPARE_ENTRIES = 1 << 14
+#: Positions are int32 in the kernels.
+MAX_POSITION = 2**31 - 1
 ARRAYS = ("entries", "heads", "freed", "places", "values", "sums", "pair_last", "pair_freed")
 PER_ACCOUNT = ("heads", "freed", "places", "values", "sums")
 
@@ -28,6 +31,7 @@ class Side:
     def __init__(self, windows: int) -> None:
         self._windows = windows
         self.lists: Lists = empty_lists(SPARE_ENTRIES, 1024, windows, 1024)
+        self._highest = 0
 
     def reserve(self, accounts: int, pairs: int) -> None:
         """See that so many accounts and pairs have their rows."""
@@ -50,12 +54,25 @@ class Side:
     def run(self, kernel: Callable[[Lists, int], int], horizon: Int64Array, hold: int) -> None:
         """Call `kernel(lists, begin)` until it has come through the block, packing the arena when it is full."""
         begin, rows = 0, len(horizon)
+        if self._highest + rows > MAX_POSITION:
+            self._rebase(rows, int(horizon[0]) - hold)
+        self._highest += rows
         while begin < rows:
             reached = kernel(self.lists, begin)
             if reached < rows:
                 bound = int(horizon[reached - 1]) - hold if reached > 0 else int(NEVER)
                 self.pack(bound, spare=True)
+                self._highest += rows - reached
             begin = reached
+
+    def _rebase(self, rows: int, bound: int) -> None:
+        """Lay the lists out anew because a block of so many payments could carry a position past int32."""
+        self.pack(bound, spare=True)
+        if self._highest + rows > MAX_POSITION:
+            raise EngineError(
+                f"an account has {self._highest:,} payments that a window may want; at most {MAX_POSITION:,} fit",
+                mend="set shorter windows or a shorter allowed_lateness",
+            )
 
     def pack(self, bound: int, *, spare: bool) -> None:
         """Free what lies at or before `bound` and lay the lists out anew, with room to grow where `spare`."""
@@ -64,6 +81,7 @@ class Side:
         entries, links = empty_entries(size)
         top = pack(self.lists, entries, links, spare)
         self.lists = self.lists._replace(entries=entries, links=links, arena=np.array([top], np.int64))
+        self._highest = int(self.lists.heads[:, HIGH].max(initial=0))
 
     @property
     def held(self) -> int:
@@ -89,8 +107,9 @@ class Side:
         return {name: getattr(self.lists, name)[: rows.get(name)] for name in ARRAYS}
 
     def load(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take over the arrays that `arrays` gave."""
+        """Copy the arrays that `arrays` gave: they can be loaded again."""
         entries, links = empty_entries(len(arrays["entries"]))
         entries[:] = arrays["entries"]
-        rest = {name: np.ascontiguousarray(arrays[name]) for name in ARRAYS[1:]}
+        rest = {name: np.array(arrays[name], order="C") for name in ARRAYS[1:]}
         self.lists = Lists(entries=entries, links=links, arena=np.array([len(entries)], np.int64), **rest)
+        self._highest = int(self.lists.heads[:, HIGH].max(initial=0))
