@@ -77,6 +77,8 @@ def fit_detector(
         why = (
             "no labels were given, so it looks for payments unlike the others; give --labels to learn from known cases"
         )
+    elif y is not None and len(y) and y.all():
+        why = "the labels call every one of the first 60 % of the payments laundering, so there is nothing to compare"
     else:
         why = "the labels hold no laundering in the first 60 % of the payments, so there is nothing to learn from"
     return Fitted(isolation, "isolation forest (scikit-learn)", why)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from greywater.app.parties import Parties, read_parties
 from greywater.app.split import Split, split_by_time
 from greywater.app.truth import Truth, TruthReader
 from greywater.app.wiring import Project, open_project
+from greywater.app.workplace import open_workplace
 from greywater.config import Settings
 from greywater.desk.alerts import Alert
 from greywater.desk.budget import Budget
@@ -106,22 +106,20 @@ def run(actor: Actor, settings: Settings, request: RunRequest, progress: Progres
     clock = _Clock()
     with clock.step("ingest"):
         ingested = _record(actor, settings, request.ingest, told)
-    with audited(settings, actor, "run", "payments") as detail, open_project(settings, actor) as project:
-        run_id = project.records.start_run(
-            actor, "run", parameters={"budget": str(request.budget), "seed": settings.seed}, versions=_code_versions()
-        )
-        detail["run"] = run_id
-        workplace = project.folder / "features" / run_id
-        try:
-            outcome = _Run(project, request, ingested, run_id, told, clock).outcome(workplace)
-        except BaseException:
-            project.records.finish_run(run_id, "failed")
-            raise
-        finally:
-            shutil.rmtree(workplace, ignore_errors=True)
-        summary = {"alerts": len(outcome.alerts), "detector": outcome.fitted.kind, "payments": outcome.split.rows}
-        project.records.finish_run(run_id, "done", summary)
-        detail.update(summary)
+    with (
+        audited(settings, actor, "run", "payments") as detail,
+        open_project(settings, actor) as project,
+        open_workplace(
+            project,
+            "run",
+            parameters={"budget": str(request.budget), "seed": settings.seed},
+            versions=_code_versions(),
+        ) as place,
+    ):
+        detail["run"] = place.run_id
+        outcome = _Run(project, request, ingested, place.run_id, told, clock).outcome(place.folder)
+        place.summary.update(alerts=len(outcome.alerts), detector=outcome.fitted.kind, payments=outcome.split.rows)
+        detail.update(place.summary)
     return outcome
 
 
@@ -164,6 +162,12 @@ class _Run:
         parties = read_parties(self._project.tables)
         truth = reader.targets(replayed) if reader.labelled else None
         split = split_by_time(replayed.time_us, labelled=truth is not None)
+        if not split.train:
+            raise EmptyInputError(
+                "one payment between two accounts of the bank is recorded, and none before it to learn from",
+                where=str(self._project.folder),
+                mend="record more payments: greywater ingest PATH",
+            )
         with self._clock.step("train"):
             fitted = fit_detector(blocks, replayed, truth, split, self._settings, self._progress)
             fitted.detector.save(self._project.folder / "models" / self._id)

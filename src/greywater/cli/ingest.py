@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -26,7 +27,7 @@ from greywater.cli.options import (
     Store,
     Wait,
 )  # fmt: skip
-from greywater.cli.output import settings_of, show_rows, show_warnings, write_json
+from greywater.cli.output import require_writable, settings_of, show_rows, show_warnings, write_json
 from greywater.cli.progress import Shown
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def ingest(
         allow_jump=allow_jump,
         wait=wait,
     )
+    require_writable(None if json in (None, "-") else Path(str(json)), "the JSON")
     with Shown() as progress:
         result = record(Actor(project=settings.project), settings, request, progress)
     if json is not None:

@@ -89,6 +89,8 @@ class _Commands(TyperGroup):
         """Run the sub-command; turn what stopped it into a message and an exit code."""
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:  # who read the answer has closed the pipe, as `| head` does: typer ends quietly
+            raise
         except (GreywaterError, KeyboardInterrupt, MemoryError, OSError) as error:
             if wants_traceback():
                 raise

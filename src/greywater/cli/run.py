@@ -26,7 +26,7 @@ from greywater.cli.options import (
     Store,
     Wait,
 )  # fmt: skip
-from greywater.cli.output import messages, settings_of, show_rows, show_warnings, write_json
+from greywater.cli.output import messages, require_writable, settings_of, show_rows, show_warnings, write_json
 from greywater.cli.progress import Shown
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ def run(
         ),
         budget=Budget.parse(budget),
     )  # fmt: skip
-    _writable(report)
+    require_writable(report, "the report")
+    require_writable(None if json in (None, "-") else Path(str(json)), "the JSON")
     with Shown() as progress:
         outcome = do_the_job(Actor(project=settings.project), settings, request, progress)
     if report is not None:
@@ -107,16 +108,6 @@ def run(
     show_warnings(outcome.warnings)
     if report is not None:
         messages().print(f"report: {report}")
-
-
-def _writable(report: Path | None) -> None:
-    """Refuse a report that cannot be written before the work is done, not after."""
-    from greywater.errors import UsageError
-
-    if report is not None and (report.is_dir() or not report.absolute().parent.is_dir()):
-        raise UsageError(
-            "the report cannot be written there", where=str(report), mend="name a file in a folder that exists"
-        )
 
 
 def _show(outcome: RunOutcome) -> None:

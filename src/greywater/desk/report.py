@@ -14,7 +14,7 @@ from greywater.desk import wording as say
 from greywater.desk.alerts import Alert
 from greywater.desk.charts import Curve, alerts_per_day, precision_recall
 from greywater.desk.measures import measure_rows
-from greywater.desk.report_queue import TOLD_IN_FULL, queue
+from greywater.desk.report_queue import LONGEST_WORD, TOLD_IN_FULL, queue
 from greywater.vocab import Counts
 
 __all__ = ["Baseline", "FileRead", "RejectedReason", "RunReport", "Slice", "render"]
@@ -185,7 +185,7 @@ def render(report: RunReport) -> str:
 
 
 def _text(value: object) -> str:
-    return escape(str(value), quote=True)
+    return escape(say.plain(str(value), LONGEST_WORD), quote=True)
 
 
 def _head(report: RunReport) -> str:

@@ -10,10 +10,12 @@ from greywater.desk import wording as say
 from greywater.desk.alerts import Alert
 from greywater.desk.evidence import EvidenceRow
 
-__all__ = ["TOLD_IN_FULL", "queue"]
+__all__ = ["LONGEST_WORD", "TOLD_IN_FULL", "queue"]
 
 #: Alerts with reasons, evidence and picture; the others are rows of a table.
 TOLD_IN_FULL: Final = 100
+#: Ids of more letters are cut in their middle; the JSON holds them whole.
+LONGEST_WORD: Final = 120
 
 
 def queue(alerts: Sequence[Alert], base_currency: str, outcomes: Mapping[str, bool] | None = None) -> str:
@@ -42,7 +44,7 @@ def queue(alerts: Sequence[Alert], base_currency: str, outcomes: Mapping[str, bo
 
 
 def _text(value: object) -> str:
-    return escape(str(value), quote=True)
+    return escape(say.plain(str(value), LONGEST_WORD), quote=True)
 
 
 def _verdict(outcome: bool | None) -> str:

@@ -17,6 +17,7 @@ __all__ = [
     "moment_words",
     "money",
     "number",
+    "plain",
     "share",
     "times",
     "window_seconds",
@@ -30,6 +31,31 @@ WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Satu
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": DAY}
 _LABEL: Final = re.compile(r"([0-9]{1,9})([smhd])")
+
+
+def plain(text: str, longest: int | None = None, *, keep: str = "") -> str:
+    """Make text from outside safe to show: nothing in it moves the cursor, turns the line or fills the page.
+
+    Parameters
+    ----------
+    text : str
+        Ids, names of files, messages that quote them.
+    longest : int, optional
+        Words of more letters are cut in their middle.
+    keep : str
+        Letters that stay although they do not print.
+
+    Examples
+    --------
+    >>> plain("A\x1b[2Jx" + "9" * 40, 11)
+    'A�[2J…99999'
+    """
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() or letter in keep else "\ufffd" for letter in text)
+    if longest is None or len(text) <= longest:
+        return text
+    tail = (longest - 1) // 2
+    return re.sub(rf"\S{{{longest + 1},}}", lambda word: f"{word[0][: longest - 1 - tail]}…{word[0][-tail:]}", text)
 
 
 def money(minor: float, currency: str) -> str:
