@@ -138,7 +138,8 @@ def require_writable(path: Path | None, what: str) -> None:
     folder = path.absolute().parent
     if path.is_dir() or not folder.is_dir():
         raise UsageError(f"{what} cannot be written there", where=str(path), mend="name a file in a folder that exists")
-    if not os.access(folder, os.W_OK):
+    written = path if path.exists() and not path.is_file() else folder  # a pipe or device is written through
+    if not os.access(written, os.W_OK):
         raise UsageError(
             f"{what} cannot be written there", where=str(path), mend="name a file in a folder that you may write in"
         )
