@@ -69,7 +69,9 @@ class Settings:
             raise UsageError("day_windows must be positive, increasing days", where=f"day_windows = {self.day_windows}")
         if self.threshold_by not in ("f1", "cost"):
             raise UsageError(
-                f"a threshold cannot be chosen by {self.threshold_by!r}", where="threshold_by", mend='give "f1" or "cost"'
+                f"a threshold cannot be chosen by {self.threshold_by!r}",
+                where="threshold_by",
+                mend='give "f1" or "cost"',
             )
         if self.chunk_rows < 1:
             raise UsageError("chunk_rows must be at least 1", where=f"chunk_rows = {self.chunk_rows}")

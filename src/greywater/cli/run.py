@@ -131,7 +131,8 @@ def _show(outcome: RunOutcome) -> None:
         show_rows("On the last 20 % by time", ("measure", "value", "what it says"), _measures(outcome.verdict.metrics))
     typer.echo(
         f"\n{sum(outcome.timings.values()):.1f} s, {outcome.peak_rss_mb:,.0f} MB at most; "
-        f"{outcome.footprint.held:,} payments held at {outcome.footprint.bytes_per_held_payment:.0f} bytes each."
+        f"{outcome.footprint.held:,} payments held at {outcome.footprint.bytes_per_held_payment:.0f} bytes each, "
+        f"{outcome.footprint.lifetime_bytes / 1e6:,.0f} MB of records kept for ever."
     )
 
 
