@@ -252,7 +252,13 @@ class Engine:
         n = len(payments.time)
         ints = self._rooms[direction].columns(len(plan.counts("out")), n, np.int64)
         floats = self._rooms[direction].columns(len(plan.floats("out")), n, np.float64)
-        line = np.empty(len(ints), np.int64), np.empty(len(floats), np.float64), np.empty(len(plan.labels), np.float64)
+        windows = len(plan.labels)
+        line = (
+            np.empty(len(ints), np.int64),
+            np.empty(len(floats), np.float64),
+            np.empty(windows, np.float64),
+            np.empty(windows, np.int64),
+        )
         side.run(
             lambda lists, begin: process(lists, self._look, payments, pairs, begin, ints, floats, *line),
             payments.horizon,

@@ -125,15 +125,21 @@ def position_after(lists: Lists, account: Int, time: Int) -> Int:
 @inlined
 def advance(lists: Lists, account: Int, w: Int, bound: Int) -> None:
     """Let go of the entries of window w at or before `bound`."""
+    places, values, sums, heads = (
+        lists.places[account],
+        lists.values[account],
+        lists.sums[account],
+        lists.heads[account],
+    )
     p, v, s = w * PLACES, w * VALUES, w * SUMS
-    if lists.values[account, v + LEAVES] > bound:
+    if values[v + LEAVES] > bound:
         return
-    origin, high = lists.heads[account, ORIGIN], lists.heads[account, HIGH]
-    start = np.int64(lists.places[account, p + START])
+    origin, high = heads[ORIGIN], heads[HIGH]
+    start = np.int64(places[p + START])
     distinct, news, valids = np.int64(0), np.int64(0), np.int64(0)
-    leaves = lists.values[account, v + LEAVES]
-    sum_low, sum_high = lists.sums[account, s], lists.sums[account, s + SUM_HIGH]
-    square_low, square_high = lists.sums[account, s + SQUARE_LOW], lists.sums[account, s + SQUARE_HIGH]
+    leaves = values[v + LEAVES]
+    sum_low, sum_high = sums[s], sums[s + SUM_HIGH]
+    square_low, square_high = sums[s + SQUARE_LOW], sums[s + SQUARE_HIGH]
     while leaves <= bound:
         entry = origin + start
         if lists.links[entry, NEXT] == NONE:
@@ -148,22 +154,22 @@ def advance(lists: Lists, account: Int, w: Int, bound: Int) -> None:
             square_low, square_high = subtract_128(square_low, square_high, low, top)
         start += 1
         leaves = lists.entries[origin + start, TIME] if start < high else FAR
-    lists.places[account, p + START] = start
-    lists.places[account, p + DISTINCT] -= distinct
-    lists.places[account, p + NEWS] -= news
-    lists.places[account, p + VALIDS] -= valids
-    lists.values[account, v + LEAVES] = leaves
-    lists.sums[account, s] = sum_low
-    lists.sums[account, s + SUM_HIGH] = sum_high
-    lists.sums[account, s + SQUARE_LOW] = square_low
-    lists.sums[account, s + SQUARE_HIGH] = square_high
+    places[p + START] = start
+    places[p + DISTINCT] -= distinct
+    places[p + NEWS] -= news
+    places[p + VALIDS] -= valids
+    values[v + LEAVES] = leaves
+    sums[s] = sum_low
+    sums[s + SUM_HIGH] = sum_high
+    sums[s + SQUARE_LOW] = square_low
+    sums[s + SQUARE_HIGH] = square_high
     if start == high:
-        lists.values[account, v + MAX] = NULL_AMOUNT
-        lists.values[account, v + MIN] = NULL_AMOUNT
+        values[v + MAX] = NULL_AMOUNT
+        values[v + MIN] = NULL_AMOUNT
         return
-    if lists.places[account, p + MAX_AT] < start:
+    if places[p + MAX_AT] < start:
         _follow_chain(lists, account, w, start, GREATER, MAX_AT, MAX)
-    if lists.places[account, p + MIN_AT] < start:
+    if places[p + MIN_AT] < start:
         _follow_chain(lists, account, w, start, SMALLER, MIN_AT, MIN)
 
 
@@ -257,28 +263,27 @@ def _link_extremes(lists: Lists, account: Int, position: Int) -> None:
 @inlined
 def _take_in(lists: Lists, account: Int, w: Int, amount: Int, place: Int, distinct: Int, new: Int) -> None:
     """Add an entry at `place` to the state of window w."""
+    places, values, sums = lists.places[account], lists.values[account], lists.sums[account]
     p, v, s = w * PLACES, w * VALUES, w * SUMS
-    lists.places[account, p + DISTINCT] += distinct
-    lists.places[account, p + NEWS] += new
+    places[p + DISTINCT] += distinct
+    places[p + NEWS] += new
     if amount < 0:
         return
-    lists.places[account, p + VALIDS] += 1
+    places[p + VALIDS] += 1
     value = np.uint64(amount)
     square_low, square_high = square_128(value)
-    low, high = add_128(lists.sums[account, s], lists.sums[account, s + SUM_HIGH], value, ZERO)
-    lists.sums[account, s] = low
-    lists.sums[account, s + SUM_HIGH] = high
-    low, high = add_128(
-        lists.sums[account, s + SQUARE_LOW], lists.sums[account, s + SQUARE_HIGH], square_low, square_high
-    )
-    lists.sums[account, s + SQUARE_LOW] = low
-    lists.sums[account, s + SQUARE_HIGH] = high
-    if amount >= lists.values[account, v + MAX]:
-        lists.values[account, v + MAX] = amount
-        lists.places[account, p + MAX_AT] = place
-    if lists.values[account, v + MIN] < 0 or amount <= lists.values[account, v + MIN]:
-        lists.values[account, v + MIN] = amount
-        lists.places[account, p + MIN_AT] = place
+    low, high = add_128(sums[s], sums[s + SUM_HIGH], value, ZERO)
+    sums[s] = low
+    sums[s + SUM_HIGH] = high
+    low, high = add_128(sums[s + SQUARE_LOW], sums[s + SQUARE_HIGH], square_low, square_high)
+    sums[s + SQUARE_LOW] = low
+    sums[s + SQUARE_HIGH] = high
+    if amount >= values[v + MAX]:
+        values[v + MAX] = amount
+        places[p + MAX_AT] = place
+    if values[v + MIN] < 0 or amount <= values[v + MIN]:
+        values[v + MIN] = amount
+        places[p + MIN_AT] = place
 
 
 @inlined

@@ -142,23 +142,29 @@ def _write_slid(
 
     What divides comes last, over all windows at once: those are vector instructions.
     """
+    places, values, sums, heads = (
+        lists.places[account],
+        lists.values[account],
+        lists.sums[account],
+        lists.heads[account],
+    )
     windows = known.shape[0]
     for w in range(windows):
         p, v, s = w * PLACES, w * VALUES, w * SUMS
-        ints[i + w] = lists.heads[account, HIGH] - lists.places[account, p + START]
-        ints[i + windows + w] = lists.places[account, p + DISTINCT]
-        ints[i + 2 * windows + w] = lists.places[account, p + NEWS]
-        valids = np.int64(lists.places[account, p + VALIDS])
+        ints[i + w] = heads[HIGH] - places[p + START]
+        ints[i + windows + w] = places[p + DISTINCT]
+        ints[i + 2 * windows + w] = places[p + NEWS]
+        valids = np.int64(places[p + VALIDS])
         known[w] = np.float64(valids)
-        floats[f + w] = float_of_128(lists.sums[account, s], lists.sums[account, s + SUM_HIGH])
+        floats[f + w] = float_of_128(sums[s], sums[s + SUM_HIGH])
         floats[f + 2 * windows + w] = spread_numerator(
             valids,
-            lists.sums[account, s],
-            lists.sums[account, s + SUM_HIGH],
-            lists.sums[account, s + SQUARE_LOW],
-            lists.sums[account, s + SQUARE_HIGH],
+            sums[s],
+            sums[s + SUM_HIGH],
+            sums[s + SQUARE_LOW],
+            sums[s + SQUARE_HIGH],
         )
-        low, high = lists.values[account, v + MIN], lists.values[account, v + MAX]
+        low, high = values[v + MIN], values[v + MAX]
         floats[f + 3 * windows + w] = np.float64(low) if low >= 0 else np.nan
         floats[f + 4 * windows + w] = np.float64(high) if high >= 0 else np.nan
     for w in range(windows):
@@ -244,18 +250,19 @@ def _write_ratios(
 
 
 @inlined
-def _fetch_leaving(lists: Lists, look: LookBack, account: Int, time: Int, horizon: Int) -> None:
+def _fetch_leaving(lists: Lists, account: Int, bounds: Int64Array) -> None:
     """Ask for the entries that `advance` will let go, all at once: their loads wait for memory side by side."""
-    for w in range(look.lengths.shape[0]):
-        if lists.values[account, w * VALUES + LEAVES] <= window_bound(look, w, time, horizon):
-            entry = lists.heads[account, ORIGIN] + lists.places[account, w * PLACES + START]
+    places, values, heads = lists.places[account], lists.values[account], lists.heads[account]
+    for w in range(bounds.shape[0]):
+        if values[w * VALUES + LEAVES] <= bounds[w]:
+            entry = heads[ORIGIN] + places[w * PLACES + START]
             prefetch(lists.entries, entry, 0)
 
 
 @kernel
 def process(
     lists: Lists, look: LookBack, payments: Payments, pairs: PairColumns, begin: Int, ints: Int64Array,
-    floats: Float64Array, line_ints: Int64Array, line_floats: Float64Array, known: Float64Array,
+    floats: Float64Array, line_ints: Int64Array, line_floats: Float64Array, known: Float64Array, bounds: Int64Array,
 ) -> Int:  # fmt: skip
     """Take payments from `begin` on through one side; returns how far it came.
 
@@ -267,8 +274,8 @@ def process(
         Own view then other view: each of COUNTS over all windows, then payments ever before.
     floats : float64[2 (5 W + 1) + 3 R, n]
         Own view then other view: each of FLOATS over all windows, then seconds since the last; then OWN_RATIOS.
-    line_ints, line_floats, known : int64[...], float64[...], float64[W]
-        Scratch: one payment's columns, and the amounts known in each window.
+    line_ints, line_floats, known, bounds : int64[...], float64[...], float64[W], int64[W]
+        Scratch: one payment's columns, the amounts known in each window, where each window begins.
     """
     windows = look.lengths.shape[0]
     for k in range(begin, payments.time.shape[0]):
@@ -281,8 +288,10 @@ def process(
                 return k
         if payments.scored[k] == 1:
             bound = max(time, horizon - look.hold[0])
-            _fetch_leaving(lists, look, own, time, horizon)
-            _fetch_leaving(lists, look, np.int64(payments.other[k]), time, horizon)
+            for w in range(windows):
+                bounds[w] = window_bound(look, w, time, horizon)
+            _fetch_leaving(lists, own, bounds)
+            _fetch_leaving(lists, np.int64(payments.other[k]), bounds)
             if pairs.late[FORWARD, k] == 1:
                 recount_late(lists, own, pair, time, bound, FORWARD, k, pairs.counts, pairs.floats)
             if pairs.late[REVERSE, k] == 1:
@@ -295,7 +304,7 @@ def process(
                 _write_lifetime(lists, account, time, bound, line_ints, line_floats, i + 3 * windows, f + 5 * windows)
                 if in_order:
                     for w in range(windows):
-                        advance(lists, account, w, window_bound(look, w, time, horizon))
+                        advance(lists, account, w, bounds[w])
                     lists.heads[account, QUERY] = time
                 if view == 0:
                     paid = amount if listed else -1
