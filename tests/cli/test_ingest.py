@@ -46,7 +46,7 @@ def test_json_for_programs(greywater: Callable[..., Any], tmp_path: Path) -> Non
     assert "holds 2 payments" in said.out
     said = greywater("ingest", "a.csv", "--json", "no/such/folder.json")
     assert said.code == 2
-    assert "JSON file" in said.err
+    assert "the JSON cannot be written" in said.err
 
 
 def test_side_records_alone(greywater: Callable[..., Any], tmp_path: Path) -> None:
