@@ -106,6 +106,7 @@ class _History:
         self._table = table
         self._seq = seq
         self._rows_of = rows_of
+        self._last: tuple[int, frozenset[str], pa.Table] | None = None
 
     @classmethod
     def read(
@@ -128,14 +129,19 @@ class _History:
     def up_to(self, seq: int, accounts: Sequence[str]) -> pa.Table:
         """Payments recorded up to `seq` in which the accounts or the parties of payment `seq` take part."""
         at = int(np.searchsorted(self._seq, seq))
-        parties = {self._table["sender"][at].as_py(), self._table["receiver"][at].as_py(), *accounts}
-        parts = []
+        parties = frozenset([self._table["sender"][at].as_py(), self._table["receiver"][at].as_py(), *accounts])
+        if self._last is not None and self._last[:2] == (seq, parties):
+            return self._last[2]
+        parts = [np.array([at])]
         for party in parties:
             rows = self._rows_of.get(party)
             if rows is not None:
                 earlier = rows[: np.searchsorted(rows, at, side="right")]
                 parts.append(earlier[-MOST_LOOKED_AT:])
-        return self._table.take(pa.array(np.unique(np.concatenate([*parts, np.array([at])]))))
+        found = self._table.take(pa.array(np.unique(np.concatenate(parts))))
+        # Both sides of a payment are often alerted by it, one after the other.
+        self._last = (seq, parties, found)
+        return found
 
 
 def _rows_by_value(column: pa.ChunkedArray, wanted: set[str]) -> Iterator[tuple[str, Int64Array]]:
