@@ -21,7 +21,7 @@ from greywater.detectors.saved import (
     refuse_unusable_labels,
     write_folder,
 )
-from greywater.detectors.threshold import Threshold
+from greywater.detectors.threshold import Threshold, require_costs
 from greywater.detectors.trees import BoostedParameters, grow_trees, read_trees
 from greywater.errors import DetectorError
 from greywater.vocab import Float64Array, Int64Array, Progress, TrainingTable
@@ -68,10 +68,8 @@ class Boosted:
         cost_missed: float | None = None,
         cost_wasted: float | None = None,
     ) -> None:
-        if threshold_by == "cost" and (cost_missed is None or cost_wasted is None):
-            raise DetectorError(
-                "a threshold by cost needs two costs", mend="state the cost of a missed case and of a wasted alert"
-            )
+        if threshold_by == "cost":
+            require_costs(cost_missed, cost_wasted)
         self._parameters = parameters or BoostedParameters()
         self._seed = seed
         self._threads = threads

@@ -25,7 +25,7 @@ from greywater.detectors.saved import (
     unpack_arrays,
     write_folder,
 )
-from greywater.detectors.threshold import Threshold
+from greywater.detectors.threshold import Threshold, require_costs
 from greywater.errors import DetectorError
 from greywater.vocab import Float64Array, Int64Array, Progress, TrainingTable
 
@@ -106,10 +106,8 @@ class Isolation:
         cost_missed: float | None = None,
         cost_wasted: float | None = None,
     ) -> None:
-        if threshold_by == "cost" and (cost_missed is None or cost_wasted is None):
-            raise DetectorError(
-                "a threshold by cost needs two costs", mend="state the cost of a missed case and of a wasted alert"
-            )
+        if threshold_by == "cost":
+            require_costs(cost_missed, cost_wasted)
         self._parameters = parameters or IsolationParameters()
         self._seed = seed
         self._threads = threads or os.cpu_count() or 1

@@ -12,7 +12,7 @@ from greywater.detectors.metrics import best_cost_threshold, best_f1_threshold
 from greywater.errors import DetectorError
 from greywater.vocab import Float64Array, Int64Array
 
-__all__ = ["Threshold"]
+__all__ = ["Threshold", "require_costs"]
 
 By = Literal["f1", "cost", "share"]
 
@@ -63,12 +63,9 @@ class Threshold:
         """Choose on a labelled slice that the detector did not learn from."""
         if by == "f1":
             return cls(best_f1_threshold(y, score), "f1")
-        if cost_missed is None or cost_wasted is None:
-            raise DetectorError(
-                "a threshold by cost needs two costs", mend="state the cost of a missed case and of a wasted alert"
-            )
-        value = best_cost_threshold(y, score, cost_missed=cost_missed, cost_wasted=cost_wasted)
-        return cls(value, "cost", cost_missed=cost_missed, cost_wasted=cost_wasted)
+        missed, wasted = require_costs(cost_missed, cost_wasted)
+        value = best_cost_threshold(y, score, cost_missed=missed, cost_wasted=wasted)
+        return cls(value, "cost", cost_missed=missed, cost_wasted=wasted)
 
     @classmethod
     def highest(cls, score: Float64Array, share: float) -> Self:
@@ -112,3 +109,18 @@ class Threshold:
         except (KeyError, TypeError, ValueError) as error:
             raise DetectorError(f"the threshold cannot be read: {error}", mend="fit the detector again") from error
         return cls(value, data["by"], **rest)
+
+
+def require_costs(missed: float | None, wasted: float | None) -> tuple[float, float]:
+    """The two costs a threshold by cost needs.
+
+    Raises
+    ------
+    DetectorError
+        One of them is not stated.
+    """
+    if missed is None or wasted is None:
+        raise DetectorError(
+            "a threshold by cost needs two costs", mend="state the cost of a missed case and of a wasted alert"
+        )
+    return missed, wasted
