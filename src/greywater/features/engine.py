@@ -94,6 +94,11 @@ class Engine:
         self._names = features.names
         self._look = features.plan.look_back()
         windows = len(features.plan.labels)
+        # Both sides have the same layout; it is worked out once, not once a block.
+        counts, floats = features.plan.counts("in"), features.plan.floats("in")
+        self._count_rows, self._float_rows = len(counts), len(floats)
+        rows = [feature.name for feature in counts + floats]
+        self._received_row = rows.index("sender.in.sum.1d") if features.has_pass_through else -1
         self._out, self._in, self._self = Side(windows), Side(windows), Side(windows)
         self._pairs = pair_kernels.empty_pairs(1 << 12, 1024, 1024)
         self._accounts = AccountDictionary()
@@ -250,8 +255,8 @@ class Engine:
     def _run_side(self, side: Side, payments: Payments, pairs: PairColumns, direction: str) -> list[np.ndarray]:
         plan = self.features.plan
         n = len(payments.time)
-        ints = self._rooms[direction].columns(len(plan.counts("out")), n, np.int64)
-        floats = self._rooms[direction].columns(len(plan.floats("out")), n, np.float64)
+        ints = self._rooms[direction].columns(self._count_rows, n, np.int64)
+        floats = self._rooms[direction].columns(self._float_rows, n, np.float64)
         windows = len(plan.labels)
         line = (
             np.empty(len(ints), np.int64),
@@ -287,9 +292,7 @@ class Engine:
     def _through(self, block: _Block, in_columns: list[np.ndarray]) -> list[Float64Array]:
         if not self.features.has_pass_through:
             return []
-        plan = self.features.plan
-        names = [f.name for f in plan.counts("in") + plan.floats("in")]
-        received = in_columns[names.index("sender.in.sum.1d")]
+        received = in_columns[self._received_row]
         amount = np.where(block.amount >= 0, block.amount.astype(np.float64), np.nan)
         return [pass_through(amount, received)]
 
