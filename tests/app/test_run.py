@@ -164,3 +164,12 @@ def test_cuts_move_to_the_start_of_their_timestamp() -> None:
     split = split_by_time(times, labelled=True)
     assert (split.train, split.validation, split.alerting) == (2, 7, 7)
     assert split_by_time(np.zeros(10, np.int64), labelled=False).train == 6
+
+
+def test_where_every_row_is_rejected_the_first_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text(
+        "tx_id,event_time,sender,receiver,amount,currency\n1,2024-01-01,A,B,abc,USD\n2,2024-01-02,A,,5,USD\n"
+    )
+    with pytest.raises(EmptyInputError, match=r"2 rows were rejected.*bad.csv, row 1, column amount"):
+        gw.run(path, store=tmp_path / "store")

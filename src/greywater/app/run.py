@@ -229,12 +229,20 @@ class _Run:
                 progress=self._progress,
             )
         if not len(replayed.seq):
-            raise EmptyInputError(
-                "no payment between two accounts of the bank is recorded, so there is nothing to score",
-                where=str(self._project.folder),
-                mend="record payments between accounts: greywater ingest PATH",
-            )
+            raise self._nothing_to_score()
         return replayed, reader
+
+    def _nothing_to_score(self) -> EmptyInputError:
+        """Why there is nothing, with the first rejected row where rows were rejected."""
+        found = "no payment between two accounts of the bank is recorded, so there is nothing to score"
+        rejections = self._ingested.rejections
+        if not rejections:
+            mend = "record payments between accounts: greywater ingest PATH"
+            return EmptyInputError(found, where=str(self._project.folder), mend=mend)
+        first = rejections[0]
+        found += f"; {self._ingested.counts.rejected:,} rows were rejected, the first because of {first.reason}"
+        where = f"{first.file}, row {first.row}, column {first.column}"
+        return EmptyInputError(found, where=where, mend=f"{first.message}; the table `rejected` holds every reason")
 
     def _score(self, fitted: Fitted, rows: FeatureBlocks) -> tuple[Float64Array, Float64Array]:
         self._progress.step("scoring", rows.rows)
