@@ -1,0 +1,294 @@
+"""The plan of the graph features: which patterns are looked for, over which windows, and where each column lies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from greywater.config import Settings
+from greywater.errors import UsageError
+from greywater.features.feature import Feature
+from greywater.features.graph_columns import PATTERN_NAMES, pattern_columns
+from greywater.features.windows import window_label
+from greywater.vocab import Int64Array
+
+__all__ = ["DEFAULT_CAP", "PATTERNS", "GraphPlan", "PatternPlan", "default_graph_plan"]
+
+#: Names of the patterns; the position of one is its number in the kernels.
+PATTERNS = PATTERN_NAMES
+#: Visits to visible payments that the search for one pattern in one window may make for one payment.
+DEFAULT_CAP = 10_000
+
+HOUR = 3_600
+DAY = 86_400
+MICROSECOND = 1_000_000
+#: A century: twice of it, in microseconds, is far inside an int64.
+LONGEST_WINDOW = 36_525 * DAY
+LARGEST_CAP = 2**31 - 1
+SHORTEST_LENGTH, LONGEST_LENGTH = 2, 16
+#: In thousandths; above this the kernels' product of a tolerance and an amount could leave an int64.
+LARGEST_TOLERANCE = 1_000
+
+DEFAULT_WINDOWS: dict[str, tuple[int, ...]] = {
+    "fan": (HOUR, DAY, 7 * DAY, 30 * DAY),
+    "fan_new": (HOUR, DAY, 7 * DAY, 30 * DAY),
+    "statistics": (HOUR, DAY, 7 * DAY, 30 * DAY),
+    "scatter_gather": (6 * HOUR, 3 * DAY),
+    "gather_scatter": (6 * HOUR, 3 * DAY),
+    "temporal_cycle": (DAY, 7 * DAY),
+    "simple_cycle": (DAY, 7 * DAY),
+    "chain": (3 * DAY,),
+    "bipartite": (6 * HOUR, 3 * DAY),
+}
+#: Windows of data stamped to the day, and the length at which its simple cycles of 30 days stop.
+DAY_WINDOWS = (7 * DAY, 14 * DAY, 30 * DAY)
+DAY_CYCLE_WINDOW, DAY_CYCLE_LENGTH = 30 * DAY, 6
+
+
+@dataclass(frozen=True)
+class PatternPlan:
+    """One pattern and the windows it is looked for in.
+
+    Parameters
+    ----------
+    pattern : str
+        One of PATTERNS.
+    windows : tuple of int
+        Seconds, positive and increasing.
+    cap : int
+        Visits to visible payments that the search may make per payment and window (fan and statistics: per list).
+        When it cuts, `<pattern>.truncated.<window>` is 1.
+    max_length : int
+        Payments of the longest cycle looked for, 2 to 16. Only the two kinds of cycle use it.
+    tolerance_per_mille : int
+        How far a hop of a chain may differ from the one before, in thousandths, 0 to 1,000. Only chains use it.
+
+    Raises
+    ------
+    UsageError
+        If one of these is outside its bounds.
+
+    Examples
+    --------
+    >>> PatternPlan("chain", (3 * 86_400,)).look_back
+    259200
+    >>> PatternPlan("fan_new", (86_400,)).look_back
+    172800
+    """
+
+    pattern: str
+    windows: tuple[int, ...]
+    cap: int = DEFAULT_CAP
+    max_length: int = 10
+    tolerance_per_mille: int = 200
+
+    def __post_init__(self) -> None:
+        if self.pattern not in PATTERNS:
+            raise UsageError(
+                f"{self.pattern!r} is no graph pattern", where="pattern", mend=f"give one of {', '.join(PATTERNS)}"
+            )
+        where = f"{self.pattern} windows = {self.windows}"
+        if not all(_is_whole(window) and 0 < window <= LONGEST_WINDOW for window in self.windows):
+            raise UsageError(
+                "a window is not a positive whole number of seconds",
+                where=where,
+                mend=f"give whole seconds, at most {LONGEST_WINDOW} (a century)",
+            )
+        if not self.windows or any(later <= earlier for earlier, later in pairwise(self.windows)):
+            raise UsageError(
+                "windows must increase, and there must be one at least",
+                where=where,
+                mend="give the windows from the shortest to the longest, each once; leave the pattern out to drop it",
+            )
+        self._check("cap", self.cap, 1, LARGEST_CAP)
+        self._check("max_length", self.max_length, SHORTEST_LENGTH, LONGEST_LENGTH)
+        self._check("tolerance_per_mille", self.tolerance_per_mille, 0, LARGEST_TOLERANCE)
+
+    def _check(self, name: str, value: int, least: int, most: int) -> None:
+        if not _is_whole(value) or not least <= value <= most:
+            raise UsageError(
+                f"{name} = {value!r} cannot be used",
+                where=f"{self.pattern} {name}",
+                mend=f"give a whole number from {least} to {most}",
+            )
+
+    @property
+    def look_back(self) -> int:
+        """Seconds before a payment that its values depend on: the longest window, for new counterparties twice."""
+        return self.windows[-1] * (2 if self.pattern == "fan_new" else 1)
+
+    @property
+    def parameter(self) -> int:
+        """The kernel's parameter: thousandths of tolerance for chains, the greatest length for all else."""
+        return self.tolerance_per_mille if self.pattern == "chain" else self.max_length
+
+    @property
+    def columns(self) -> tuple[tuple[Feature, ...], tuple[Feature, ...]]:
+        """The int64 and the float64 columns, each in the kernel's row order."""
+        return pattern_columns(self.pattern, self.windows, self.max_length)
+
+
+@dataclass(frozen=True)
+class GraphPlan:
+    """All graph patterns that are looked for, and where each column lies in the kernels' output.
+
+    Parameters
+    ----------
+    patterns : tuple of PatternPlan
+        In the order of their columns. A pattern may come twice, with other windows.
+    allowed_lateness : int
+        Seconds that a payment may be behind the latest event time and still see all of its windows.
+
+    Raises
+    ------
+    UsageError
+        If nothing is looked for, or two columns have the same name.
+
+    Examples
+    --------
+    >>> plan = GraphPlan((PatternPlan("bipartite", (21_600, 86_400)),), allowed_lateness=0)
+    >>> [feature.name for feature in plan.features]
+    ['bipartite.blocks.6h', 'bipartite.blocks.1d', 'bipartite.truncated.6h', 'bipartite.truncated.1d']
+    >>> plan.hold_us
+    86400000000
+    >>> from dataclasses import asdict
+    >>> GraphPlan.from_fields(asdict(plan)) == plan
+    True
+    """
+
+    patterns: tuple[PatternPlan, ...]
+    allowed_lateness: int
+
+    def __post_init__(self) -> None:
+        if not self.patterns:
+            raise UsageError("no graph pattern is left to look for", where="patterns", mend="name a pattern")
+        if not _is_whole(self.allowed_lateness) or not 0 <= self.allowed_lateness <= LONGEST_WINDOW:
+            raise UsageError(
+                f"allowed_lateness = {self.allowed_lateness!r} cannot be used",
+                where="allowed_lateness",
+                mend=f"give whole seconds from 0 to {LONGEST_WINDOW}",
+            )
+        seen: set[tuple[str, int]] = set()
+        for part in self.patterns:
+            for window in part.windows:
+                if (part.pattern, window) in seen:
+                    raise UsageError(
+                        f"{part.pattern} is planned twice over {window_label(window)}",
+                        where="patterns",
+                        mend="leave one of the two out",
+                    )
+                seen.add((part.pattern, window))
+
+    @cached_property
+    def int_features(self) -> tuple[Feature, ...]:
+        """The int64 features in the kernels' row order."""
+        return tuple(feature for part in self.patterns for feature in part.columns[0])
+
+    @cached_property
+    def float_features(self) -> tuple[Feature, ...]:
+        """The float64 features in the kernels' row order."""
+        return tuple(feature for part in self.patterns for feature in part.columns[1])
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """All features: the int64 ones, then the float64 ones."""
+        return self.int_features + self.float_features
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the features, in order."""
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def look_back(self) -> int:
+        """The longest look-back of any pattern, in seconds."""
+        return max(part.look_back for part in self.patterns)
+
+    @property
+    def hold_us(self) -> int:
+        """Microseconds behind the latest event time that are held: the longest look-back and the allowed lateness."""
+        return (self.look_back + self.allowed_lateness) * MICROSECOND
+
+    def kernel_plan(self) -> tuple[Int64Array, Int64Array]:
+        """The kernels' form of this plan.
+
+        Returns
+        -------
+        plan : int64[P, 8]
+            A row a pattern: kind, first window's index, number of windows, cap, first int row, first float row,
+            parameter (greatest length; for chains thousandths of tolerance), 0.
+        windows : int64[W]
+            Microseconds.
+        """
+        rows, windows = [], list[int]()
+        int_row = float_row = 0
+        for part in self.patterns:
+            ints, floats = part.columns
+            kind = PATTERNS.index(part.pattern)
+            rows.append([kind, len(windows), len(part.windows), part.cap, int_row, float_row, part.parameter, 0])
+            windows += [window * MICROSECOND for window in part.windows]
+            int_row, float_row = int_row + len(ints), float_row + len(floats)
+        return np.array(rows, np.int64).reshape(-1, 8), np.array(windows, np.int64)
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> GraphPlan:
+        """The plan whose fields `dataclasses.asdict` gave, also after a way through JSON."""
+        parts = [{**part, "windows": tuple(part["windows"])} for part in fields["patterns"]]
+        return cls(tuple(PatternPlan(**part) for part in parts), fields["allowed_lateness"])
+
+
+def default_graph_plan(settings: Settings, resolution_us: int) -> GraphPlan:
+    """The default graph features. Windows shorter than the data's time resolution are left out.
+
+    On data stamped to the day (or more coarsely) every pattern has windows of 7, 14 and 30 days, and simple cycles
+    over 30 days stop at 6 payments.
+
+    Parameters
+    ----------
+    settings : Settings
+        The allowed lateness.
+    resolution_us : int
+        Time resolution of the source in microseconds.
+
+    Raises
+    ------
+    UsageError
+        If every window is shorter than the resolution.
+
+    Examples
+    --------
+    >>> plan = default_graph_plan(Settings(), resolution_us=1)
+    >>> [part.pattern for part in plan.patterns if 6 * 3_600 in part.windows]
+    ['scatter_gather', 'gather_scatter', 'bipartite']
+    """
+    by_day = resolution_us >= DAY * MICROSECOND
+    parts: list[PatternPlan] = []
+    for pattern in PATTERNS:
+        windows = _resolved(DAY_WINDOWS if by_day else DEFAULT_WINDOWS[pattern], resolution_us)
+        if by_day and pattern == "simple_cycle":
+            shorter = tuple(window for window in windows if window < DAY_CYCLE_WINDOW)
+            parts += [PatternPlan(pattern, shorter)] if shorter else []
+            windows = windows[len(shorter) :]
+            parts += [PatternPlan(pattern, windows, max_length=DAY_CYCLE_LENGTH)] if windows else []
+        elif windows:
+            parts.append(PatternPlan(pattern, windows))
+    if not parts:
+        raise UsageError(
+            "every window of the graph patterns is shorter than the time resolution of the data",
+            where=f"resolution = {resolution_us / MICROSECOND:g} s",
+            mend="give a plan of longer windows",
+        )
+    return GraphPlan(tuple(parts), settings.allowed_lateness)
+
+
+def _resolved(windows: Sequence[int], resolution_us: int) -> tuple[int, ...]:
+    return tuple(window for window in windows if window * MICROSECOND >= resolution_us)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
