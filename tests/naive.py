@@ -10,6 +10,7 @@ from typing import Any
 
 from greywater.features.catalog import FeatureSet
 from greywater.vocab import CHANNELS, CURRENCIES
+from tests.naive_graph import naive_graph_features as naive_graph_features
 
 DAY_US = 86_400_000_000
 NAN = math.nan
