@@ -29,7 +29,8 @@ DAY = 86_400
 MICROSECOND = 1_000_000
 #: A century: twice of it, in microseconds, is far inside an int64.
 LONGEST_WINDOW = 36_525 * DAY
-LARGEST_CAP = 2**31 - 1
+#: A search takes 72 bytes of room per visit and thread, and stamps what it met with an int32.
+LARGEST_CAP = 1_000_000
 SHORTEST_LENGTH, LONGEST_LENGTH = 2, 16
 #: In thousandths; above this the kernels' product of a tolerance and an amount could leave an int64.
 LARGEST_TOLERANCE = 1_000
