@@ -7,7 +7,9 @@ The tree::
     │   └── ExtraMissingError           2   an optional dependency is not installed
     ├── InputError                      3   nothing useful could be read from what was given
     │   ├── FormatError                 3   the columns or the encoding are not those of a known format
-    │   └── EmptyInputError             3   there is nothing in the file
+    │   ├── EmptyInputError             3   there is nothing in the file
+    │   ├── RefusedValueError           3   a value of an array or a frame is outside what can be used
+    │   └── RefusedTypeError            3   an array, a frame or a value of one is of a kind that cannot be used
     ├── StoreError                      4   the store cannot do what was asked
     │   ├── StoreLockedError            4   another writer holds the ledger
     │   ├── StoreDamagedError           4   a file of the store is not what was written
@@ -80,6 +82,14 @@ class FormatError(InputError):
 
 class EmptyInputError(InputError):
     """There is nothing in the file."""
+
+
+class RefusedValueError(InputError, ValueError):
+    """A value of an array or a frame is outside what can be used."""
+
+
+class RefusedTypeError(InputError, TypeError):
+    """An array, a frame or a value of one is of a kind that cannot be used."""
 
 
 class StoreError(GreywaterError):
