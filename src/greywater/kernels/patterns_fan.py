@@ -1,0 +1,173 @@
+"""Fan and degree: how many payments, and how many different counterparties, an account has in each window.
+
+`fan` counts them, `fan_new` counts the counterparties of the window that the window before does not hold
+(docs/patterns/fan.md).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from greywater.kernels.compile import Int, kernel
+from greywater.kernels.temporal_graph import (
+    BASE,
+    IN,
+    OTHER,
+    OUT,
+    SEQ,
+    TIME,
+    Arrivals,
+    Graph,
+    Scratch,
+    clear,
+    visible_end,
+)
+from greywater.vocab import Int64Array
+
+__all__ = ["fan", "fan_new"]
+
+
+@kernel
+def fan(
+    graph: Graph, arrivals: Arrivals, begin: Int, end: Int, windows: Int64Array, cap: Int, scratch: Scratch,
+    ints: Any, floats: Any,
+) -> None:  # fmt: skip
+    """Degree, fan and their ratio of sender and receiver, out and in, over nested windows.
+
+    Parameters
+    ----------
+    windows : int64[W]
+        Microseconds, increasing.
+    cap : int
+        Entries visited a list at most, latest first.
+    ints : int64[9 W, n]
+        Per role, direction and window: degree, fan; then W flags, 1 where the cap cut.
+    floats : float64[4 W, n]
+        fan / degree.
+    """
+    count = windows.shape[0]
+    clear(ints, 9 * count, begin, end, 0)
+    clear(floats, 4 * count, begin, end, np.nan)
+    for k in range(begin, end):
+        if arrivals.skip[k] == 1:
+            continue
+        for which in range(4):
+            _fan_of_list(graph, arrivals, k, which, windows, cap, scratch, ints)
+            for w in range(count):
+                c = which * count + w
+                if ints[2 * c, k] > 0:
+                    floats[c, k] = np.float64(ints[2 * c + 1, k]) / np.float64(ints[2 * c, k])
+
+
+@kernel
+def _fan_of_list(
+    graph: Graph, arrivals: Arrivals, k: Int, which: Int, windows: Int64Array, cap: Int, scratch: Scratch, ints: Any
+) -> None:
+    """One list, latest first: at the end of each window the counts so far are that window's."""
+    count, seen = windows.shape[0], scratch.marks[0]
+    scratch.stamp[0] += 1
+    stamp = np.int32(scratch.stamp[0])
+    time, least, seq = arrivals.time[k], arrivals.least[k], arrivals.seq[k]
+    vertex = np.int64(arrivals.sender[k]) if which < 2 else np.int64(arrivals.receiver[k])
+    other = np.int64(arrivals.receiver[k]) if which < 2 else np.int64(arrivals.sender[k])
+    head = 4 * (which & 1)
+    degree, distinct, w = 0, 0, 0
+    if which == OUT or which == 2 + IN:
+        seen[other] = stamp
+        degree, distinct = 1, 1
+    base, position = graph.heads[vertex, head + BASE], visible_end(graph, head, vertex, time)
+    bound = max(time - windows[0], least)
+    visits = 0
+    while position > base:
+        position -= 1
+        earlier = graph.entries[position, TIME]
+        while w < count and earlier <= bound:
+            c = 2 * (which * count + w)
+            ints[c, k], ints[c + 1, k] = degree, distinct
+            w += 1
+            if w < count:
+                bound = max(time - windows[w], least)
+        if w == count:
+            return
+        if graph.links[position, SEQ] >= seq:
+            continue
+        if visits == cap:
+            for cut in range(w, count):
+                ints[8 * count + cut, k] = 1
+            break
+        visits += 1
+        degree += 1
+        party = np.int64(graph.links[position, OTHER])
+        if seen[party] != stamp:
+            seen[party] = stamp
+            distinct += 1
+    for rest in range(w, count):
+        c = 2 * (which * count + rest)
+        ints[c, k], ints[c + 1, k] = degree, distinct
+
+
+@kernel
+def fan_new(
+    graph: Graph, arrivals: Arrivals, begin: Int, end: Int, windows: Int64Array, cap: Int, scratch: Scratch, ints: Any
+) -> None:
+    """Counterparties of each window that the window before it, (t - 2w, t - w], does not hold.
+
+    Parameters
+    ----------
+    ints : int64[5 W, n]
+        Per role, direction and window the number; then W flags, 1 where the cap cut.
+    """
+    count = windows.shape[0]
+    clear(ints, 5 * count, begin, end, 0)
+    for k in range(begin, end):
+        if arrivals.skip[k] == 1:
+            continue
+        for which in range(4):
+            for w in range(count):
+                _new_of_list(graph, arrivals, k, which, w, windows, cap, scratch, ints)
+
+
+@kernel
+def _new_of_list(
+    graph: Graph, arrivals: Arrivals, k: Int, which: Int, w: Int, windows: Int64Array, cap: Int, scratch: Scratch,
+    ints: Any,
+) -> None:  # fmt: skip
+    """Mark who is in the window, then unmark whom the window before holds."""
+    seen, count = scratch.marks[0], windows.shape[0]
+    scratch.stamp[0] += 2
+    stamp = np.int32(scratch.stamp[0])
+    gone = np.int32(scratch.stamp[0] - 1)
+    time, seq = arrivals.time[k], arrivals.seq[k]
+    vertex = np.int64(arrivals.sender[k]) if which < 2 else np.int64(arrivals.receiver[k])
+    other = np.int64(arrivals.receiver[k]) if which < 2 else np.int64(arrivals.sender[k])
+    head = 4 * (which & 1)
+    new = 0
+    if which == OUT or which == 2 + IN:
+        seen[other] = stamp
+        new = 1
+    base, position = graph.heads[vertex, head + BASE], visible_end(graph, head, vertex, time)
+    turn = time - windows[w]
+    bound = max(turn - windows[w], arrivals.least[k])
+    visits = 0
+    while position > base:
+        position -= 1
+        earlier = graph.entries[position, TIME]
+        if earlier <= bound or (earlier <= turn and new == 0):
+            break
+        if graph.links[position, SEQ] >= seq:
+            continue
+        if visits == cap:
+            ints[4 * count + w, k] = 1
+            break
+        visits += 1
+        party = np.int64(graph.links[position, OTHER])
+        if earlier > turn:
+            if seen[party] != stamp:
+                seen[party] = stamp
+                new += 1
+        elif seen[party] == stamp:
+            seen[party] = gone
+            new -= 1
+    ints[which * count + w, k] = new

@@ -1,0 +1,231 @@
+"""Statistics of an account's amounts, and of the time between its payments, in each window.
+
+Count, sum, mean, smallest, largest, median, variance, skewness and kurtosis, from exact integers
+(docs/patterns/statistics.md).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from greywater.kernels.compile import Int, kernel
+from greywater.kernels.temporal_graph import (
+    AMOUNT,
+    BASE,
+    IN,
+    NEVER,
+    OUT,
+    SEQ,
+    TIME,
+    Arrivals,
+    Graph,
+    Scratch,
+    clear,
+    visible_end,
+)
+from greywater.kernels.wide import ZERO, add_128, float_of_128, spread_numerator, square_128
+from greywater.vocab import Int64Array
+
+__all__ = ["describe", "statistics"]
+
+SUM, MEAN, LEAST, MOST, MEDIAN, VARIANCE, SKEWNESS, KURTOSIS = range(8)
+STATISTICS = 8
+#: Scratch rows: times, amounts, values in window order, values to be sorted.
+TIMES, AMOUNTS, VALUES, SORTED = range(4)
+MICROSECONDS = 1e6
+#: Up to so many values of less than 2^26, sums of squares fit int64.
+FEW, SMALL = 1 << 10, 1 << 26
+
+
+@kernel
+def statistics(
+    graph: Graph, arrivals: Arrivals, begin: Int, end: Int, windows: Int64Array, cap: Int, scratch: Scratch,
+    ints: Any, floats: Any,
+) -> None:  # fmt: skip
+    """Statistics of sender and receiver, out and in, over nested windows.
+
+    Parameters
+    ----------
+    windows : int64[W]
+        Microseconds, increasing.
+    cap : int
+        Payments looked at in a list at most, the latest.
+    ints : int64[9 W, n]
+        Per role, direction and window: known amounts, gaps; then W flags, 1 where the cap cut.
+    floats : float64[64 W, n]
+        Per role, direction and window the eight statistics of the amounts in minor units, then of the gaps in seconds.
+    """
+    count = windows.shape[0]
+    clear(ints, 9 * count, begin, end, 0)
+    clear(floats, 64 * count, begin, end, np.nan)
+    for k in range(begin, end):
+        if arrivals.skip[k] == 1:
+            continue
+        for which in range(4):
+            held, cut = _gather(graph, arrivals, k, which, windows[count - 1], cap, scratch)
+            for w in range(count):
+                bound = max(arrivals.time[k] - windows[w], arrivals.least[k])
+                if cut > bound:
+                    ints[8 * count + w, k] = 1
+                _write_window(scratch, held, bound, which * count + w, k, ints, floats)
+
+
+@kernel
+def _gather(graph: Graph, arrivals: Arrivals, k: Int, which: Int, window: Int, cap: Int, scratch: Scratch) -> Any:
+    """Copy time and amount of the longest window, latest first, this payment itself included.
+
+    Returns how many, and the time of the first payment the cap left out (NEVER where none was).
+    """
+    time, seq = arrivals.time[k], arrivals.seq[k]
+    vertex = np.int64(arrivals.sender[k]) if which < 2 else np.int64(arrivals.receiver[k])
+    head = 4 * (which & 1)
+    times, amounts = scratch.wide[TIMES], scratch.wide[AMOUNTS]
+    held = 0
+    if which == OUT or which == 2 + IN:
+        times[0], amounts[0] = time, arrivals.amount[k]
+        held = 1
+    limit = held + cap
+    bound = max(time - window, arrivals.least[k])
+    base, position = graph.heads[vertex, head + BASE], visible_end(graph, head, vertex, time)
+    while position > base:
+        position -= 1
+        earlier = graph.entries[position, TIME]
+        if earlier <= bound:
+            break
+        if graph.links[position, SEQ] >= seq:
+            continue
+        if held == limit:
+            return held, earlier
+        times[held], amounts[held] = earlier, graph.entries[position, AMOUNT]
+        held += 1
+    return held, NEVER
+
+
+@kernel
+def _write_window(scratch: Scratch, held: Int, bound: Int, row: Int, k: Int, ints: Any, floats: Any) -> None:
+    """The statistics of the gathered payments later than `bound`, oldest first as the sums want them."""
+    times, amounts, values = scratch.wide[TIMES], scratch.wide[AMOUNTS], scratch.wide[VALUES]
+    inside = held
+    while inside > 0 and times[inside - 1] <= bound:
+        inside -= 1
+    known = 0
+    for place in range(inside - 1, -1, -1):
+        if amounts[place] >= 0:
+            values[known] = amounts[place]
+            known += 1
+    ints[2 * row, k] = known
+    describe(values, known, scratch.wide[SORTED], 1.0, floats, 16 * row, k)
+    gaps = 0
+    for place in range(inside - 2, -1, -1):
+        values[gaps] = times[place] - times[place + 1]
+        gaps += 1
+    ints[2 * row + 1, k] = gaps
+    describe(values, gaps, scratch.wide[SORTED], MICROSECONDS, floats, 16 * row + STATISTICS, k)
+
+
+@kernel
+def describe(values: Int64Array, n: Int, room: Int64Array, unit: Any, floats: Any, row: Int, k: Int) -> None:
+    """Write the eight statistics of values[:n], none negative, to floats[row:row + 8, k], which is NaN, in `unit`s.
+
+    `room` int64[n] is overwritten. Variance has ddof = 1; skewness and excess kurtosis are those of the population,
+    from one pass around the mean in the order given (SEMANTICS: Numbers).
+    """
+    floats[row + SUM, k] = 0.0
+    if n == 0:
+        return
+    least, most = values[0], values[0]
+    for place in range(n):
+        value = values[place]
+        least, most = min(least, value), max(most, value)
+        room[place] = value
+    known = np.float64(n)
+    total, spread = _sum_and_spread(values, n, most)
+    mean = total / known
+    floats[row + SUM, k] = total / unit
+    floats[row + MEAN, k] = mean / unit
+    floats[row + LEAST, k] = np.float64(least) / unit
+    floats[row + MOST, k] = np.float64(most) / unit
+    floats[row + MEDIAN, k] = _median(room, n) / unit
+    if n < 2:
+        return
+    floats[row + VARIANCE, k] = spread / (known * (known - 1.0)) / (unit * unit)
+    if least == most:
+        return
+    second, third, fourth = 0.0, 0.0, 0.0
+    for place in range(n):
+        distance = np.float64(values[place]) - mean
+        square = distance * distance
+        second += square
+        third += square * distance
+        fourth += square * square
+    second /= known
+    floats[row + SKEWNESS, k] = third / known / (second * math.sqrt(second))
+    floats[row + KURTOSIS, k] = fourth / known / (second * second) - 3.0
+
+
+@kernel
+def _sum_and_spread(values: Int64Array, n: Int, most: Int) -> Any:
+    """The exact sum, and n times the sum of squares less the square of the sum, each converted once."""
+    if n <= FEW and most < SMALL:
+        total, squares = np.int64(0), np.int64(0)
+        for place in range(n):
+            total += values[place]
+            squares += values[place] * values[place]
+        low, square_low = np.uint64(total), np.uint64(squares)
+        return np.float64(total), spread_numerator(n, low, ZERO, square_low, ZERO)
+    low, high, square_low, square_high = ZERO, ZERO, ZERO, ZERO
+    for place in range(n):
+        value = np.uint64(values[place])
+        low, high = add_128(low, high, value, ZERO)
+        one, two = square_128(value)
+        square_low, square_high = add_128(square_low, square_high, one, two)
+    return float_of_128(low, high), spread_numerator(n, low, high, square_low, square_high)
+
+
+@kernel
+def _median(room: Int64Array, n: Int) -> Any:
+    """The middle value, or the mean of the two middle ones; `room` is reordered."""
+    middle = n // 2
+    if n <= 16:
+        for place in range(1, n):
+            value, target = room[place], place
+            while target > 0 and room[target - 1] > value:
+                room[target] = room[target - 1]
+                target -= 1
+            room[target] = value
+    else:
+        _select(room, n, middle)
+    if n % 2 == 1:
+        return np.float64(room[middle])
+    below = room[middle - 1]
+    if n > 16:
+        for place in range(middle - 1):
+            below = max(below, room[place])
+    return np.float64(below + room[middle]) / 2.0
+
+
+@kernel
+def _select(room: Int64Array, n: Int, wanted: Int) -> None:
+    """Bring the value of rank `wanted` to its place, smaller ones before it (Hoare's selection)."""
+    low, high = 0, n - 1
+    while low < high:
+        pivot = room[(low + high) // 2]
+        left, right = low, high
+        while left <= right:
+            while room[left] < pivot:
+                left += 1
+            while room[right] > pivot:
+                right -= 1
+            if left <= right:
+                room[left], room[right] = room[right], room[left]
+                left += 1
+                right -= 1
+        if wanted <= right:
+            high = right
+        elif wanted >= left:
+            low = left
+        else:
+            return
