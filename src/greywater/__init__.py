@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from greywater.errors import GreywaterError
     from greywater.features.catalog import FeatureSet, payments_v1
     from greywater.features.engine import Engine
+    from greywater.features.transformer import GraphFeatures
     from greywater.synth.world import make_world
     from greywater.vocab import Actor
 
@@ -21,6 +22,7 @@ __all__ = [
     "Actor",
     "Engine",
     "FeatureSet",
+    "GraphFeatures",
     "GreywaterError",
     "RunOutcome",
     "Settings",
@@ -35,6 +37,7 @@ HOMES = {
     "Actor": "greywater.vocab",
     "Engine": "greywater.features.engine",
     "FeatureSet": "greywater.features.catalog",
+    "GraphFeatures": "greywater.features.transformer",
     "GreywaterError": "greywater.errors",
     "RunOutcome": "greywater.app.run",
     "Settings": "greywater.config",
