@@ -18,6 +18,7 @@ from greywater.kernels.temporal_graph import (
     KEEP_IN,
     KEEP_OUT,
     Arrivals,
+    Graph,
     Scratch,
     append,
     empty_graph,
@@ -117,6 +118,11 @@ class GraphState:
     def horizon(self) -> int:
         """Greatest event time so far, microseconds."""
         return self._horizon
+
+    @property
+    def adjacency(self) -> tuple[Graph, vertex_kernels.VertexTable, int]:
+        """The accounts' lists, the accounts' numbers, and which payment the lists count as 0; to be read, not kept."""
+        return self._graph, self._table, self._base
 
     def append(
         self,
