@@ -424,3 +424,10 @@ def test_blocks_of_two_payers_and_two_payees() -> None:
 
 def test_a_block_needs_four_accounts() -> None:
     assert last(pay(0, "v>d"), pay(1, "u>d"), pay(2, "u>v"), pattern="bipartite")["bipartite.blocks.1h"] == 0
+
+
+def test_a_block_may_pay_an_outsider_but_is_not_found_by_way_of_one() -> None:
+    payee = [pay(0, "s>v"), pay(1, "s>external:d"), pay(2, "u>external:d"), pay(3, "u>v")]
+    assert last(*payee, pattern="bipartite")["bipartite.blocks.1h"] == 1
+    payer = [pay(0, "external:s>v"), pay(1, "external:s>d"), pay(2, "u>d"), pay(3, "u>v")]
+    assert last(*payer, pattern="bipartite")["bipartite.blocks.1h"] == 0

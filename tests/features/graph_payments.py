@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from greywater.features.graph import GraphPlan, PatternPlan
-from greywater.vocab import Int64Array
-from tests.naive_graph import Payment
+from greywater.features.graph_state import GraphState
+from tests.naive_graph import Payment, is_outside, naive_graph_features
+
+Columns = dict[str, np.ndarray]
 
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
@@ -21,12 +25,24 @@ PATTERNS = (
     "fan", "fan_new", "statistics", "scatter_gather", "gather_scatter", "temporal_cycle", "simple_cycle", "chain",
     "bipartite",
 )  # fmt: skip
-LARGE_CAP = 2**31 - 1
+#: More visits than any search on the graphs below makes.
+LARGE_CAP = 100_000
 AMOUNTS: dict[str, tuple[int | None, ...]] = {
     "alike": (1_000, 1_000, 1_000, 950, 900, 1_100, 1_200, 800, 799, None, 0),
     "wild": (0, 0, 1, 2, 100, 10**6, 10**12, LARGEST - 1, LARGEST, LARGEST, None, None),
     "huge": (LARGEST, LARGEST - 1, LARGEST - 2, LARGEST - 10**15),
 }
+
+
+class Arrays(NamedTuple):
+    """What a GraphState takes in."""
+
+    senders: np.ndarray
+    receivers: np.ndarray
+    time: np.ndarray
+    amount: np.ndarray
+    keep: np.ndarray
+    skip: np.ndarray
 
 
 def plan_of(
@@ -78,16 +94,68 @@ def random_graph(
     return payments
 
 
-def as_arrays(payments: Sequence[Payment], seed: int = 0) -> tuple[Int64Array, Int64Array, Int64Array, Int64Array]:
-    """Sender ids, receiver ids, times and amounts (-1 where not known); ids are scattered over all 64 bits."""
+def as_arrays(payments: Sequence[Payment], seed: int = 0) -> Arrays:
+    """What a GraphState takes in; ids are scattered over all 64 bits, lists of outsiders are not kept."""
     draw = random.Random(seed)
     names = sorted({name for payment in payments for name in (payment.sender, payment.receiver)})
     ids = dict(zip(names, (draw.randrange(-(2**63), 2**63) for _ in names), strict=True))
-    columns = (
-        [ids[payment.sender] for payment in payments],
-        [ids[payment.receiver] for payment in payments],
-        [payment.time for payment in payments],
-        [-1 if payment.amount is None else payment.amount for payment in payments],
+
+    def column(values: Iterable[int], dtype: type = np.int64) -> Any:
+        return np.array(list(values), dtype)
+
+    outside = [(is_outside(payment.sender), is_outside(payment.receiver)) for payment in payments]
+    return Arrays(
+        column(ids[payment.sender] for payment in payments),
+        column(ids[payment.receiver] for payment in payments),
+        column(payment.time for payment in payments),
+        column(-1 if payment.amount is None else payment.amount for payment in payments),
+        column(((not sender) + 2 * (not receiver) for sender, receiver in outside), np.uint8),
+        column((sender or receiver for sender, receiver in outside), np.uint8),
     )
-    senders, receivers, times, known = (np.array(column, np.int64) for column in columns)
-    return senders, receivers, times, known
+
+
+def run(
+    plan: GraphPlan,
+    payments: Sequence[Payment],
+    sizes: Iterable[int] = (),
+    *,
+    threads: int = 1,
+    restart: bool = False,
+    seed: int = 0,
+) -> Columns:
+    """Every column of the payments, taken in blocks of the given sizes and the rest at once."""
+    arrays = as_arrays(payments, seed)
+    state = GraphState(plan, threads=threads)
+    parts, begin = [], 0
+    for size in [*sizes, len(payments)]:
+        if begin >= len(payments):
+            break
+        parts.append(state.process(*(column[begin : begin + size] for column in arrays)))
+        begin += size
+        if restart:
+            held = state.snapshot()
+            state = GraphState(plan, threads=threads)
+            state.restore(held)
+    ints, floats = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
+    named = [feature.name for feature in plan.int_features], [feature.name for feature in plan.float_features]
+    return dict(zip(named[0], ints, strict=True)) | dict(zip(named[1], floats, strict=True))
+
+
+def same_bits(left: Columns, right: Columns) -> list[str]:
+    """Names of the columns that differ in any bit (every NaN counts as the same value)."""
+    assert list(left) == list(right)
+    return [
+        name for name in left if not np.array_equal(left[name], right[name], equal_nan=left[name].dtype.kind == "f")
+    ]
+
+
+def twin_differences(plan: GraphPlan, payments: Sequence[Payment], found: Columns) -> list[str]:
+    """Where columns are not what the slow twin says."""
+    wrong = []
+    for i, expected in enumerate(naive_graph_features(payments, plan)):
+        assert set(expected) == set(found)
+        for name, value in expected.items():
+            got = found[name][i].item()
+            if got != value and not (math.isnan(value) and math.isnan(got)):
+                wrong.append(f"payment {i} of {len(payments)}: {name} is {got}, the twin says {value}")
+    return wrong
