@@ -1,0 +1,79 @@
+"""Times a graph feature engine over consecutive payments; used by both contestants, each in its own environment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Timing", "load_stream", "timed"]
+
+NO_BUDGET = float("inf")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What consecutive calls took: rows done, seconds inside the calls, and microseconds a call."""
+
+    rows: int
+    seconds: float
+    calls: int
+    p50_us: float
+    p99_us: float
+    max_us: float
+
+    @property
+    def rate(self) -> float:
+        """Rows a second."""
+        return self.rows / self.seconds
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain numbers, the rate among them."""
+        return {**asdict(self), "rate": self.rate}
+
+
+def timed(call: Callable[[int, int], Any], begin: int, end: int, chunk: int, budget_s: float = NO_BUDGET) -> Timing:
+    """Call `call(first, last)` on rows [begin, end) chunk by chunk, until done or the budget is spent.
+
+    Parameters
+    ----------
+    call : callable of two row numbers
+        Its result is thrown away.
+    chunk : int
+        Rows a call.
+    budget_s : float
+        Seconds after which no further call is begun; one call is always made.
+    """
+    if end <= begin or chunk < 1:
+        raise ValueError(f"rows [{begin}, {end}) in chunks of {chunk}: there is nothing to time")
+    clock, spent, position = time.perf_counter, [], begin
+    started = clock()
+    while position < end:
+        upto = min(position + chunk, end)
+        before = clock()
+        call(position, upto)
+        after = clock()
+        spent.append(after - before)
+        position = upto
+        if after - started > budget_s:
+            break
+    micros = np.array(spent) * 1e6
+    return Timing(
+        rows=position - begin,
+        seconds=float(sum(spent)),
+        calls=len(spent),
+        p50_us=float(np.median(micros)),
+        p99_us=float(np.quantile(micros, 0.99, method="higher")),
+        max_us=float(micros.max()),
+    )
+
+
+def load_stream(folder: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """time (microseconds), sender, receiver, amount (minor units) of a stream that a contest saved; int64[n] each."""
+    time_us, sender, receiver, amount = (
+        np.load(f"{folder}/{name}.npy") for name in ("time", "sender", "receiver", "amount")
+    )
+    return time_us, sender, receiver, amount
