@@ -11,7 +11,7 @@ import numpy as np
 
 from greywater.kernels.compile import Int, inlined, kernel
 from greywater.kernels.prefetch import prefetch
-from greywater.kernels.temporal_graph import BASE, END, Graph
+from greywater.kernels.temporal_graph import BASE, END, OTHER, Graph
 from greywater.vocab import Int64Array
 
 __all__ = ["VertexTable", "empty_vertices", "find", "number", "rebuild", "release"]
@@ -20,6 +20,8 @@ EMPTY = -1
 NUMBER, FREE = range(2)
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 AHEAD = 16
+#: In `used` while numbers are taken back: a list names the vertex.
+NAMED = 2
 
 
 class VertexTable(NamedTuple):
@@ -101,17 +103,26 @@ def find(table: VertexTable, identity: Int) -> Int:
 
 @kernel
 def release(table: VertexTable, graph: Graph) -> Int:
-    """Take back the numbers of vertices whose lists are empty; returns how many stay. `rebuild` must follow."""
+    """Take back the numbers of vertices that no entry names; returns how many stay. `rebuild` must follow.
+
+    An account outside the bank has no lists of its own, but the lists of others may name it.
+    """
+    for vertex in range(table.counts[NUMBER]):
+        for head in range(0, 8, 4):
+            for position in range(graph.heads[vertex, head + BASE], graph.heads[vertex, head + END]):
+                table.used[np.int64(graph.links[position, OTHER])] = NAMED
     stay = 0
     for vertex in range(table.counts[NUMBER]):
         if table.used[vertex] == 0:
             continue
         empty = graph.heads[vertex, BASE] == graph.heads[vertex, END]
-        if empty and graph.heads[vertex, 4 + BASE] == graph.heads[vertex, 4 + END]:
+        empty = empty and graph.heads[vertex, 4 + BASE] == graph.heads[vertex, 4 + END]
+        if empty and table.used[vertex] != NAMED:
             table.used[vertex] = 0
             table.spare[table.counts[FREE]] = vertex
             table.counts[FREE] += 1
         else:
+            table.used[vertex] = 1
             stay += 1
     return stay
 
