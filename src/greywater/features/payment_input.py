@@ -159,7 +159,9 @@ def _from_pandas(frame: Any) -> InputTable:
 
     def raw(place: int) -> Any:
         series = frame.iloc[:, place]
-        return series.to_numpy() if isinstance(series.dtype, np.dtype) else pa.Array.from_pandas(series)
+        if isinstance(series.dtype, np.dtype) or "Sparse" in str(series.dtype):
+            return np.asarray(series)
+        return pa.Array.from_pandas(series)
 
     return InputTable(rows, width, names, raw, frame)
 
@@ -173,7 +175,8 @@ def _from_array(given: Any) -> InputTable:
         # As objects: a list that mixes text and numbers would become text altogether.
         array = np.empty(0) if not len(given) else np.array(given, dtype=object)
     elif isinstance(given, np.ndarray) or hasattr(given, "__array__"):
-        array = np.asarray(given)
+        array = np.asanyarray(given)
+        array = array if isinstance(array, np.ma.MaskedArray) else np.asarray(array)
     else:
         raise RefusedTypeError(f"payments cannot be read from a {type(given).__name__}", mend=ACCEPTED)
     if array.dtype.kind == "c":
@@ -204,8 +207,12 @@ def as_column(raw: Any, name: str) -> Column:
         raw = chunks if isinstance(chunks, pa.Array) else pa.concat_arrays(chunks.chunks)
     if isinstance(raw, pa.Array):
         return _from_arrow_column(raw, name)
+    masked = np.ma.getmaskarray(raw) if isinstance(raw, np.ma.MaskedArray) else None
+    raw = np.asarray(raw)
     if raw.dtype.kind in "iufbM":
-        return Column(name, raw)
+        return Column(name, raw, masked)
+    if masked is not None and masked.any():
+        raw = np.where(masked, np.full(1, None, object), raw.astype(object))
     if raw.dtype.kind in "UT":
         return Column(name, pa.array(raw.tolist(), pa.large_string()))
     if raw.dtype.kind == "O":
@@ -328,15 +335,17 @@ def _filled(values: list[Any], absent: list[bool], instead: Any) -> list[Any]:
 def _mixed_numbers(values: list[Any], absent: list[bool], missing: NDArray[np.bool_] | None, name: str) -> Column:
     """Whole numbers and floats in one column: whole where all are, else floats, each told apart from its neighbours."""
     numbers = _filled(values, absent, 0)
-    if all(not isinstance(value, float | np.floating) or float(value).is_integer() for value in numbers):
-        return Column(name, _int64([int(value) for value in numbers], name), missing)
+    floats = [isinstance(value, float | np.floating) for value in numbers]
+    whole = all(float(value).is_integer() for value, is_float in zip(numbers, floats, strict=True) if is_float)
     for row, value in enumerate(numbers):
-        if isinstance(value, int | np.integer) and abs(int(value)) >= EXACT:
+        if (floats[row] or not whole) and EXACT <= abs(value) < np.inf:
             raise RefusedValueError(
-                f"{value} stands among floats, which do not tell it from its neighbours",
+                f"{value} is or stands among floats, which do not tell it from its neighbours",
                 where=f"row {row}, column {name}",
                 mend="give whole numbers only",
             )
+    if whole:
+        return Column(name, _int64(numbers, name), missing)
     return Column(name, np.array(_filled(values, absent, np.nan), np.float64), missing)
 
 
