@@ -145,6 +145,8 @@ class GraphState:
         amount: Int64Array,
         keep: np.ndarray | None = None,
         skip: np.ndarray | None = None,
+        *,
+        into: tuple[Int64Array, Float64Array] | None = None,
     ) -> tuple[Int64Array, Float64Array]:
         """Take the next payments in and work out their columns.
 
@@ -160,6 +162,8 @@ class GraphState:
             Lists each payment joins: 1 = of the sender, 2 = of the receiver, 3 = both (the default).
         skip : uint8[n], optional
             1 = has no columns (counts 0, measures NaN) but is seen by later payments.
+        into : (int64[Ci, m], float64[Cf, m]), optional
+            Room for the columns of m >= n payments; what is returned are views of it.
 
         Returns
         -------
@@ -170,7 +174,7 @@ class GraphState:
         """
         n = len(time)
         arrivals = self._arrivals(senders, receivers, time, amount, keep, skip)
-        ints, floats = _columns(self._ints, n, np.int64), _columns(self._floats, n, np.float64)
+        ints, floats = into or (_columns(self._ints, n, np.int64), _columns(self._floats, n, np.float64))
         for begin in range(0, n, BLOCK):
             end = min(begin + BLOCK, n)
             self._take(arrivals, senders, receivers, begin, end)
@@ -252,6 +256,10 @@ class GraphState:
         table = table._replace(ids=fresh.ids, numbers=fresh.numbers)
         vertex_kernels.rebuild(table)
         return table
+
+    def pack(self) -> None:
+        """Give back the memory of everything that no window can see any more. Changes no value."""
+        self._pack(self._horizon - self.plan.hold_us, 0)
 
     def _pack(self, bound: int, payments: int, *, slack: bool = True) -> None:
         """Drop what is at or before `bound` and lay the lists out anew, with room for so many payments more."""
