@@ -33,13 +33,13 @@ from greywater.vocab import Float64Array, Int64Array
 __all__ = ["GraphFootprint", "GraphSnapshot", "GraphState"]
 
 #: Payments appended before the first of them is looked at. Changes no value.
-BLOCK = 8_192
+BLOCK = 1_024
 #: Payments a thread takes at a time, and the fewest that are worth a second thread.
-PIECE, PARALLEL_FROM = 256, 1_000
+PIECE, PARALLEL_FROM = 128, 512
 #: Stamps a thread may use up before its marks are wiped, well inside int32.
 STAMPS = 2**30
-#: Room for new entries that a packed arena gets: so many, and a share of what is held.
-SPARE_ENTRIES, SPARE_SHARE = 1 << 17, 0.2
+#: Room for new entries that a packed arena gets: a share of what is held, and so many at least.
+SPARE_ENTRIES, SPARE_SHARE = 1 << 19, 0.2
 #: Places in the arena and numbers of held payments are int32.
 MOST_ENTRIES = MOST_NUMBERS = 2**31 - 1
 #: From here on packing lowers the numbers of held payments.
@@ -265,7 +265,8 @@ class GraphState:
         """Drop what is at or before `bound` and lay the lists out anew, with room for so many payments more."""
         used = int(self._table.counts[0])
         needed = int(live_entries(self._graph, used, bound, slack))
-        size = needed + int(needed * SPARE_SHARE) + SPARE_ENTRIES + 8 * payments if slack else needed
+        spare = max(int(needed * SPARE_SHARE), SPARE_ENTRIES) + 8 * payments
+        size = needed + spare if slack else needed
         if size > MOST_ENTRIES:
             raise EngineError(
                 f"the graph would hold {size:,} entries; at most {MOST_ENTRIES:,} fit",

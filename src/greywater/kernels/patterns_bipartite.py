@@ -28,9 +28,9 @@ from greywater.vocab import Int64Array
 
 __all__ = ["bipartite"]
 
-#: Heads of the two lists, and marks: payees of the sender, payers seen, payees counted for a payer.
+#: Heads of the two lists; marks: payees of the sender, payers seen; value: the payer that counted a payee last.
 OUT_HEAD, IN_HEAD = 4 * OUT, 4 * IN
-PAYEES, PAYERS, COUNTED = range(3)
+PAYEES, PAYERS, COUNTED = 0, 1, 3
 MOST = 2**31 - 1
 
 

@@ -15,7 +15,6 @@ from greywater.kernels.temporal_graph import (
     AMOUNT,
     BASE,
     IN,
-    LATEST,
     OTHER,
     OUT,
     SEQ,
@@ -24,6 +23,7 @@ from greywater.kernels.temporal_graph import (
     Graph,
     Scratch,
     clear,
+    sees,
     visible_end,
 )
 from greywater.kernels.wide import ZERO, add_128, float_of_128, subtract_128
@@ -83,7 +83,7 @@ def _hub(
     time, seq, amount = arrivals.time[k], np.int64(arrivals.seq[k]), arrivals.amount[k]
     hub = np.int64(arrivals.sender[k]) if role == 0 else np.int64(arrivals.receiver[k])
     other = np.int64(arrivals.receiver[k]) if role == 0 else np.int64(arrivals.sender[k])
-    if heads[hub, LATEST + (IN_HEAD if role == 0 else OUT_HEAD)] <= bound:
+    if not sees(graph, IN_HEAD if role == 0 else OUT_HEAD, hub, time, seq, bound):
         return visits
     gathered, seen = scratch.marks[0], scratch.marks[1]
     scratch.stamp[0] += 2

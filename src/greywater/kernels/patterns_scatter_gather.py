@@ -30,9 +30,8 @@ __all__ = ["scatter_gather"]
 ANY, ORDERED, FIRST_LEG = range(3)
 PAIRS, LARGEST, SIZES = 0, 1, 2
 COLUMNS = 8
-#: Marks: this end's stamp and its place among the ends; the middleman that counted last for an end, in any order and
-#: ordered; the middlemen seen.
-ENDS, COUNTED, COUNTED_ORDERED, MIDDLE, PLACE = range(5)
+#: Marks: ends, middlemen seen. Values of an end: the middleman counted last for it, in any order and ordered; its place.
+ENDS, MIDDLE, COUNTED, COUNTED_ORDERED, PLACE = 0, 1, 3, 4, 5
 #: Scratch rows: vertex of each end, its middlemen in any order, its middlemen ordered.
 VERTEX, SIZE, SIZE_ORDERED = range(3)
 NOBODY = -1
@@ -82,7 +81,7 @@ def _search(
     time, seq = arrivals.time[k], np.int64(arrivals.seq[k])
     near = np.int64(arrivals.sender[k]) if head == 4 else np.int64(arrivals.receiver[k])
     far = np.int64(arrivals.receiver[k]) if head == 4 else np.int64(arrivals.sender[k])
-    if heads[near, head + LATEST] <= bound or heads[far, head + LATEST] <= bound:
+    if heads[near, head + LATEST] <= bound:
         return visits
     place_of, counted, counted_ordered = scratch.marks[PLACE], scratch.marks[COUNTED], scratch.marks[COUNTED_ORDERED]
     ends_mark, middle_mark = scratch.marks[ENDS], scratch.marks[MIDDLE]

@@ -23,6 +23,7 @@ from greywater.kernels.temporal_graph import (
     Graph,
     Scratch,
     clear,
+    sees,
     visible_end,
 )
 from greywater.vocab import Int64Array
@@ -30,8 +31,8 @@ from greywater.vocab import Int64Array
 __all__ = ["simple_cycle"]
 
 OUT_HEAD, IN_HEAD = 4 * OUT, 4 * IN
-#: Marks: vertices met by the frame, the last backward path that starts at a vertex and the stamp that says so.
-MET, LAST, LISTED = range(3)
+#: Marks: vertices met by the frame, vertices where a backward path starts; value: the last such path.
+MET, LISTED, LAST = 0, 1, 3
 #: Steps: vertex, the step it came from, payments so far, the next backward path of the same vertex.
 VERTEX, FROM, DEPTH, SAME = range(4)
 #: wide row: one bit a vertex of the path, to tell most disjoint paths apart at once.
@@ -64,8 +65,11 @@ def simple_cycle(
             continue
         sender, receiver = np.int64(arrivals.sender[k]), np.int64(arrivals.receiver[k])
         for w in range(count):
+            time, seq = arrivals.time[k], np.int64(arrivals.seq[k])
             bound = max(arrivals.time[k] - windows[w], arrivals.least[k])
-            if graph.heads[sender, IN_HEAD + LATEST] <= bound or graph.heads[receiver, OUT_HEAD + LATEST] <= bound:
+            if not sees(graph, OUT_HEAD, receiver, time, seq, bound):
+                continue
+            if not sees(graph, IN_HEAD, sender, time, seq, bound):
                 continue
             row = w * (longest - 1)
             if _count_cycles(graph, arrivals, k, bound, cap, longest, scratch, ints, row):
@@ -121,7 +125,8 @@ def _count_cycles(
             met[party] = stamp
             if party == receiver:
                 continue
-            if listed[party] == here:
+            # An account outside the bank has no lists of its own: money cannot be followed through it.
+            if listed[party] == here and heads[party, IN_HEAD + LATEST] > bound:
                 half = np.int64(last[party])
                 while half >= 0 and depth[half] >= edges - 1:
                     if depth[half] <= edges:

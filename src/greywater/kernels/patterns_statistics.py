@@ -70,7 +70,7 @@ def statistics(
                 bound = max(arrivals.time[k] - windows[w], arrivals.least[k])
                 if cut > bound:
                     ints[8 * count + w, k] = 1
-                _write_window(scratch, held, bound, which * count + w, k, ints, floats)
+                _write_window(scratch, held, bound, which, which * count + w, k, ints, floats)
 
 
 @kernel
@@ -105,11 +105,13 @@ def _gather(graph: Graph, arrivals: Arrivals, k: Int, which: Int, window: Int, c
 
 
 @kernel
-def _write_window(scratch: Scratch, held: Int, bound: Int, row: Int, k: Int, ints: Any, floats: Any) -> None:
-    """The statistics of the gathered payments later than `bound`, oldest first as the sums want them."""
+def _write_window(
+    scratch: Scratch, held: Int, bound: Int, which: Int, row: Int, k: Int, ints: Any, floats: Any
+) -> None:
+    """The statistics of the gathered payments later than `bound` and of this one, oldest first as the sums want them."""
     times, amounts, values = scratch.wide[TIMES], scratch.wide[AMOUNTS], scratch.wide[VALUES]
-    inside = held
-    while inside > 0 and times[inside - 1] <= bound:
+    inside, itself = held, 1 if which == OUT or which == 2 + IN else 0
+    while inside > itself and times[inside - 1] <= bound:
         inside -= 1
     known = 0
     for place in range(inside - 1, -1, -1):
@@ -136,11 +138,14 @@ def describe(values: Int64Array, n: Int, room: Int64Array, unit: Any, floats: An
     floats[row + SUM, k] = 0.0
     if n == 0:
         return
+    if n == 1:
+        for c in (SUM, MEAN, LEAST, MOST, MEDIAN):
+            floats[row + c, k] = np.float64(values[0]) / unit
+        return
     least, most = values[0], values[0]
     for place in range(n):
         value = values[place]
         least, most = min(least, value), max(most, value)
-        room[place] = value
     known = np.float64(n)
     total, spread = _sum_and_spread(values, n, most)
     mean = total / known
@@ -148,9 +153,7 @@ def describe(values: Int64Array, n: Int, room: Int64Array, unit: Any, floats: An
     floats[row + MEAN, k] = mean / unit
     floats[row + LEAST, k] = np.float64(least) / unit
     floats[row + MOST, k] = np.float64(most) / unit
-    floats[row + MEDIAN, k] = _median(room, n) / unit
-    if n < 2:
-        return
+    floats[row + MEDIAN, k] = _median(values, n, room) / unit
     floats[row + VARIANCE, k] = spread / (known * (known - 1.0)) / (unit * unit)
     if least == most:
         return
@@ -186,46 +189,48 @@ def _sum_and_spread(values: Int64Array, n: Int, most: Int) -> Any:
 
 
 @kernel
-def _median(room: Int64Array, n: Int) -> Any:
-    """The middle value, or the mean of the two middle ones; `room` is reordered."""
+def _median(values: Int64Array, n: Int, room: Int64Array) -> Any:
+    """The middle value, or the mean of the two middle ones; `room` int64[n] is overwritten."""
     middle = n // 2
-    if n <= 16:
-        for place in range(1, n):
-            value, target = room[place], place
-            while target > 0 and room[target - 1] > value:
-                room[target] = room[target - 1]
-                target -= 1
-            room[target] = value
-    else:
-        _select(room, n, middle)
-    if n % 2 == 1:
-        return np.float64(room[middle])
-    below = room[middle - 1]
-    if n > 16:
-        for place in range(middle - 1):
-            below = max(below, room[place])
-    return np.float64(below + room[middle]) / 2.0
+    before = middle if n % 2 == 1 else middle - 1
+    if n == 2:
+        return np.float64(values[0] + values[1]) / 2.0
+    for place in range(n):
+        room[place] = values[place]
+    upper = _select(room, n, middle)
+    lower = upper
+    if before < middle:
+        lower = room[0]
+        for place in range(1, middle):
+            lower = max(lower, room[place])
+    if before == middle:
+        return np.float64(upper)
+    return np.float64(lower + upper) / 2.0
 
 
 @kernel
-def _select(room: Int64Array, n: Int, wanted: Int) -> None:
-    """Bring the value of rank `wanted` to its place, smaller ones before it (Hoare's selection)."""
-    low, high = 0, n - 1
-    while low < high:
-        pivot = room[(low + high) // 2]
-        left, right = low, high
-        while left <= right:
-            while room[left] < pivot:
-                left += 1
-            while room[right] > pivot:
-                right -= 1
-            if left <= right:
-                room[left], room[right] = room[right], room[left]
-                left += 1
-                right -= 1
-        if wanted <= right:
-            high = right
-        elif wanted >= left:
-            low = left
-        else:
-            return
+def _select(room: Int64Array, n: Int, rank: Int) -> Int:
+    """Bring the value of this rank to its place, smaller ones before it; partitions without branches."""
+    low, high = 0, n
+    while high - low > 1:
+        a, b, c = room[low], room[(low + high) // 2], room[high - 1]
+        pivot = max(min(a, b), min(max(a, b), c))
+        store = low
+        for place in range(low, high):
+            value = room[place]
+            room[place] = room[store]
+            room[store] = value
+            store += value < pivot
+        if rank < store:
+            high = store
+            continue
+        equal = store
+        for place in range(store, high):
+            value = room[place]
+            room[place] = room[equal]
+            room[equal] = value
+            equal += value == pivot
+        if rank < equal:
+            return pivot
+        low = equal
+    return room[rank]

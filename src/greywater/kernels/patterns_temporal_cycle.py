@@ -34,8 +34,8 @@ from greywater.vocab import Int64Array
 __all__ = ["temporal_cycle"]
 
 OUT_HEAD, IN_HEAD = 4 * OUT, 4 * IN
-#: Marks: vertices met by the frame, and the last step made for them.
-MET, STEP = range(2)
+#: Mark: vertices met by the frame; value: the last step made for one.
+MET, STEP = 0, 3
 #: Steps: vertex (-1 = one more payment of a step), the step it leads to, payments so far, place and number of its
 #: payment, the step's next payment, can it be completed, the payments of the cycle that is measured.
 VERTEX, FROM, DEPTH, PLACE, NUMBER, MORE, COMPLETE, PATH = range(8)

@@ -40,6 +40,7 @@ __all__ = [
     "first_number",
     "live_entries",
     "pack",
+    "sees",
     "visible_end",
 ]
 
@@ -100,7 +101,8 @@ class Arrivals(NamedTuple):
 class Scratch(NamedTuple):
     """What one thread needs to search: marks a vertex can carry, and room for the steps of a search.
 
-    marks int32[6, A]: a mark is set where it equals the current stamp; stamp int64[1]; wide int64[4, R] and narrow
+    marks int32[6, A]: in rows 0 to 2 a mark is set where it equals the current stamp, rows 3 to 5 hold values of marked
+    vertices; stamp int64[1]; wide int64[4, R] and narrow
     int32[10, R] rows of a search.
     """
 
@@ -155,6 +157,21 @@ def visible_end(graph: Graph, head: Int, vertex: Int, time: Int) -> Int:
 
 
 @kernel
+def sees(graph: Graph, head: Int, vertex: Int, time: Int, seq: Int, bound: Int) -> bool:
+    """Is there a payment visible in the list at `head`, later than `bound`, until `time` and before number `seq`?"""
+    if graph.heads[vertex, head + LATEST] <= bound:
+        return False
+    base, position = graph.heads[vertex, head + BASE], visible_end(graph, head, vertex, time)
+    while position > base:
+        position -= 1
+        if graph.entries[position, TIME] <= bound:
+            return False
+        if graph.links[position, SEQ] < seq:
+            return True
+    return False
+
+
+@kernel
 def _last_until(entries: Int64Array, base: Int, end: Int, time: Int) -> Int:
     """Position behind the last entry not later than `time`, looking from the end in growing steps."""
     step, high = 1, end
@@ -176,7 +193,7 @@ def _last_until(entries: Int64Array, base: Int, end: Int, time: Int) -> Int:
 @kernel
 def _size(entries: Int) -> Any:
     """The least size of room for so many entries, and its number."""
-    size, number = 2, 0
+    size, number = 4, 0
     while size < entries:
         size = size // 3 * 4 if number % 2 == 1 else size // 2 * 3
         number += 1
