@@ -153,6 +153,7 @@ def test_nothing_covers_anything_else(name: str) -> None:
     for points in arrows(svg):
         through = [c for c in circles(svg) for x, y in points if (x - c[0]) ** 2 + (y - c[1]) ** 2 < (RADIUS - 1) ** 2]
         assert not through
+        assert not [(x, y) for x, y in points for box in parts(svg) if box[0] < x < box[2] and box[1] < y < box[3]]
 
 
 @pytest.mark.parametrize("name", NAMES)

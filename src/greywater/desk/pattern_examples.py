@@ -135,9 +135,9 @@ _FAN = Example(
     payments=(
         Payment("u", "H", "Sun 09:00", 60_000, counted=False),
         Payment("F", "u", "08:00", 150_000),
-        Payment("u", "B", "09:00", 40_000, bend=-30, label=0.52),
+        Payment("u", "B", "09:00", 40_000, bend=-17, label=0.64),
         Payment("u", "C", "09:20", 30_000, label=0.58),
-        Payment("u", "B", "09:40", 20_000, bend=4, label=0.56),
+        Payment("u", "B", "09:40", 20_000, bend=9, label=0.46),
         Payment("E", "v", "09:50", 25_000),
         Payment("u", "v", "10:10", 50_000, label=0.55),
     ),
