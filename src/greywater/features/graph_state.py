@@ -35,7 +35,7 @@ __all__ = ["GraphFootprint", "GraphSnapshot", "GraphState"]
 #: Payments appended before the first of them is looked at. Changes no value.
 BLOCK = 1_024
 #: Payments a thread takes at a time, and the fewest that are worth a second thread.
-PIECE, PARALLEL_FROM = 128, 512
+PIECE, PARALLEL_FROM = 256, 512
 #: Stamps a thread may use up before its marks are wiped, well inside int32.
 STAMPS = 2**30
 #: Room for new entries that a packed arena gets: a share of what is held, and so many at least.
@@ -99,7 +99,7 @@ class GraphState:
         self._ints, self._floats = len(plan.int_features), len(plan.float_features)
         self._steps = int(self._rows[:, 3].max()) + 64
         frames = int((self._rows[:, 2] * (self._rows[:, 3] + 16) * 4).sum())
-        self._piece = max(1, min(PIECE, STAMPS // frames))
+        self._piece = max(1, min(BLOCK, STAMPS // frames))
         self._graph = empty_graph(1 << 13, 1_024)
         self._table = vertex_kernels.empty_vertices(2_048, 1_024)
         self._scratch: list[Scratch | None] = [None] * max(1, threads)
@@ -227,7 +227,7 @@ class GraphState:
         """Numbers and slots for a block whose accounts are all new."""
         table = self._table
         free = len(table.names) - int(table.counts[0]) + int(table.counts[1])
-        if free < 2 * payments and self._next - self._released > len(table.names) // 2:
+        if free < 2 * payments and self._next - self._released > 2 * len(table.names):
             self._release(bound)
             free = len(table.names) - int(table.counts[0]) + int(table.counts[1])
         if free < 2 * payments:
@@ -279,19 +279,28 @@ class GraphState:
         self._graph = fresh._replace(heads=self._graph.heads, top=np.array([top], np.int64))
 
     def _compute(self, arrivals: Arrivals, begin: int, end: int, ints: Int64Array, floats: Float64Array) -> None:
-        begins = deque(range(begin, end, self._piece))
+        side_by_side = self._pool is not None and end - begin >= PARALLEL_FROM
+        step = min(self._piece, PIECE) if side_by_side else self._piece
+        begins = deque(range(begin, end, step))
         waiting = []
-        if self._pool is not None and end - begin >= PARALLEL_FROM:
+        if self._pool is not None and side_by_side:
             waiting = [
-                self._pool.submit(self._work, thread, arrivals, begins, end, ints, floats)
+                self._pool.submit(self._work, thread, arrivals, begins, step, end, ints, floats)
                 for thread in range(1, len(self._scratch))
             ]
-        self._work(0, arrivals, begins, end, ints, floats)
+        self._work(0, arrivals, begins, step, end, ints, floats)
         for future in waiting:
             future.result()
 
     def _work(
-        self, thread: int, arrivals: Arrivals, begins: deque[int], last: int, ints: Int64Array, floats: Float64Array
+        self,
+        thread: int,
+        arrivals: Arrivals,
+        begins: deque[int],
+        step: int,
+        last: int,
+        ints: Int64Array,
+        floats: Float64Array,
     ) -> None:
         """Take pieces of the block until none is left. Taking one is atomic."""
         scratch = self._room(thread)
@@ -303,7 +312,7 @@ class GraphState:
             if scratch.stamp[0] > STAMPS:
                 scratch.marks.fill(0)
                 scratch.stamp[0] = 0
-            end = min(begin + self._piece, last)
+            end = min(begin + step, last)
             compute(self._graph, arrivals, begin, end, self._rows, self._windows, scratch, ints, floats)
 
     def _room(self, thread: int) -> Scratch:

@@ -25,6 +25,8 @@ KINDS = (
 )  # fmt: skip
 FAN, FAN_NEW, STATISTICS, SCATTER_GATHER, GATHER_SCATTER, TEMPORAL_CYCLE, SIMPLE_CYCLE, CHAIN, BIPARTITE = range(9)
 KIND, FIRST_WINDOW, WINDOWS, CAP, INTS, FLOATS, PARAMETER = range(7)
+#: Payments whose columns are cleared and filled together.
+ROWS = 64
 
 
 @kernel
@@ -46,6 +48,16 @@ def compute(
     floats : float64[Cf, n]
         Measures, NaN = not defined.
     """
+    for start in range(begin, end, ROWS):
+        _compute_rows(graph, arrivals, start, min(start + ROWS, end), plan, windows, scratch, ints, floats)
+
+
+@kernel
+def _compute_rows(
+    graph: Graph, arrivals: Arrivals, begin: Int, end: Int, plan: Int64Array, windows: Int64Array, scratch: Scratch,
+    ints: Any, floats: Any,
+) -> None:  # fmt: skip
+    """All patterns for a few payments: their columns are still in the cache when they are filled."""
     for p in range(plan.shape[0]):
         kind, cap, parameter = plan[p, KIND], plan[p, CAP], plan[p, PARAMETER]
         first = plan[p, FIRST_WINDOW]

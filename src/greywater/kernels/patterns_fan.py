@@ -21,6 +21,7 @@ from greywater.kernels.temporal_graph import (
     Arrivals,
     Graph,
     Scratch,
+    ask_ahead,
     clear,
     visible_end,
 )
@@ -51,6 +52,7 @@ def fan(
     clear(ints, 9 * count, begin, end, 0)
     clear(floats, 4 * count, begin, end, np.nan)
     for k in range(begin, end):
+        ask_ahead(graph, arrivals, k, end)
         if arrivals.skip[k] == 1:
             continue
         for which in range(4):
@@ -122,6 +124,7 @@ def fan_new(
     count = windows.shape[0]
     clear(ints, 5 * count, begin, end, 0)
     for k in range(begin, end):
+        ask_ahead(graph, arrivals, k, end)
         if arrivals.skip[k] == 1:
             continue
         for which in range(4):

@@ -20,6 +20,7 @@ from greywater.kernels.temporal_graph import (
     Arrivals,
     Graph,
     Scratch,
+    ask_ahead,
     clear,
     visible_end,
 )
@@ -30,7 +31,7 @@ __all__ = ["scatter_gather"]
 ANY, ORDERED, FIRST_LEG = range(3)
 PAIRS, LARGEST, SIZES = 0, 1, 2
 COLUMNS = 8
-#: Marks: ends, middlemen seen. Values of an end: the middleman counted last for it, in any order and ordered; its place.
+#: Marks: ends, middlemen seen. Values of an end: the middleman that counted last for it, also ordered; its place.
 ENDS, MIDDLE, COUNTED, COUNTED_ORDERED, PLACE = 0, 1, 3, 4, 5
 #: Scratch rows: vertex of each end, its middlemen in any order, its middlemen ordered.
 VERTEX, SIZE, SIZE_ORDERED = range(3)
@@ -56,6 +57,7 @@ def scatter_gather(
     count = windows.shape[0]
     clear(ints, 25 * count, begin, end, 0)
     for k in range(begin, end):
+        ask_ahead(graph, arrivals, k, end)
         if arrivals.skip[k] == 1:
             continue
         for w in range(count):

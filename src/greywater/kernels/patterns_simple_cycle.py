@@ -22,6 +22,7 @@ from greywater.kernels.temporal_graph import (
     Arrivals,
     Graph,
     Scratch,
+    ask_ahead,
     clear,
     sees,
     visible_end,
@@ -61,6 +62,7 @@ def simple_cycle(
     count = windows.shape[0]
     clear(ints, count * longest, begin, end, 0)
     for k in range(begin, end):
+        ask_ahead(graph, arrivals, k, end)
         if arrivals.skip[k] == 1:
             continue
         sender, receiver = np.int64(arrivals.sender[k]), np.int64(arrivals.receiver[k])

@@ -23,6 +23,7 @@ from greywater.kernels.temporal_graph import (
     Arrivals,
     Graph,
     Scratch,
+    ask_ahead,
     clear,
     visible_end,
 )
@@ -62,6 +63,7 @@ def statistics(
     clear(ints, 9 * count, begin, end, 0)
     clear(floats, 64 * count, begin, end, np.nan)
     for k in range(begin, end):
+        ask_ahead(graph, arrivals, k, end)
         if arrivals.skip[k] == 1:
             continue
         for which in range(4):
@@ -108,7 +110,7 @@ def _gather(graph: Graph, arrivals: Arrivals, k: Int, which: Int, window: Int, c
 def _write_window(
     scratch: Scratch, held: Int, bound: Int, which: Int, row: Int, k: Int, ints: Any, floats: Any
 ) -> None:
-    """The statistics of the gathered payments later than `bound` and of this one, oldest first as the sums want them."""
+    """The statistics of the gathered payments later than `bound` and of this one, oldest first."""
     times, amounts, values = scratch.wide[TIMES], scratch.wide[AMOUNTS], scratch.wide[VALUES]
     inside, itself = held, 1 if which == OUT or which == 2 + IN else 0
     while inside > itself and times[inside - 1] <= bound:

@@ -26,6 +26,7 @@ from greywater.kernels.temporal_graph import (
     Arrivals,
     Graph,
     Scratch,
+    ask_ahead,
     clear,
     visible_end,
 )
@@ -71,6 +72,7 @@ def temporal_cycle(
     clear(ints, count * (longest + 1), begin, end, 0)
     clear(floats, 2 * count, begin, end, np.nan)
     for k in range(begin, end):
+        ask_ahead(graph, arrivals, k, end)
         if arrivals.skip[k] == 1:
             continue
         sender, receiver = np.int64(arrivals.sender[k]), np.int64(arrivals.receiver[k])

@@ -33,6 +33,7 @@ __all__ = [
     "Graph",
     "Scratch",
     "append",
+    "ask_ahead",
     "clear",
     "empty_graph",
     "empty_heads",
@@ -169,6 +170,19 @@ def sees(graph: Graph, head: Int, vertex: Int, time: Int, seq: Int, bound: Int) 
         if graph.links[position, SEQ] < seq:
             return True
     return False
+
+
+@inlined
+def ask_ahead(graph: Graph, arrivals: Arrivals, k: Int, end: Int) -> None:
+    """Ask for the memory at which a search for what closes a later payment's pattern will start."""
+    if k + NEAR < end:
+        prefetch(graph.heads, np.int64(arrivals.sender[k + NEAR]), 0)
+        prefetch(graph.heads, np.int64(arrivals.receiver[k + NEAR]), 0)
+        sender, receiver = np.int64(arrivals.sender[k + NEAR // 2]), np.int64(arrivals.receiver[k + NEAR // 2])
+        prefetch(graph.entries, graph.heads[sender, 4 + END] - 1, 0)
+        prefetch(graph.entries, graph.heads[receiver, END] - 1, 0)
+        prefetch(graph.entries, graph.heads[sender, END] - 1, 0)
+        prefetch(graph.entries, graph.heads[receiver, 4 + END] - 1, 0)
 
 
 @kernel
