@@ -41,6 +41,11 @@ class AccountNames:
         """Bytes held besides the text of the names: the dictionary's slots, numbers and latest times."""
         return self._numbers.__sizeof__() + self._latest.nbytes + 32 * len(self._numbers)
 
+    @property
+    def by_number(self) -> dict[int, str]:
+        """The names in use, by number."""
+        return {number: name for name, number in self._numbers.items()}
+
     def encode(self, senders: pa.Array, receivers: pa.Array, time: Int64Array) -> tuple[Int64Array, Int64Array]:
         """Numbers int64[n] of both parties; unknown names get one.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from greywater.errors import SnapshotError
-from greywater.kernels.identities import Identities, copy_below, empty_identities, note
+from greywater.kernels.identities import Identities, copy_below, empty_identities, note, place_of
 from greywater.vocab import Float64Array, Int64Array
 
 __all__ = ["FirstValues"]
@@ -102,6 +102,15 @@ class FirstValues:
         places, new = np.empty(n, np.int64), np.empty(n, np.bool_)
         note(self._ids, high, low, self._count, places, new.view(np.uint8))
         return places, new
+
+    def place_of(self, high: Int64Array, low: Int64Array) -> int:
+        """The place of the payment of one id, -1 where it is not known."""
+        return int(place_of(self._ids, high[0], low[0]))
+
+    def ids_of(self, places: Int64Array) -> dict[int, int]:
+        """Ids that are numbers, by the places of their payments. Looks through all ids ever seen."""
+        slots = np.flatnonzero(np.isin(self._ids.places, places))
+        return dict(zip(self._ids.places[slots].tolist(), self._ids.words[slots, 0].tolist(), strict=True))
 
     def forget_new(self) -> None:
         """Undo the last `note`."""

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from greywater.errors import EngineError, RefusedTypeError, SnapshotError
 from greywater.features.account_names import AccountNames
+from greywater.features.evidence import Evidence
 from greywater.features.first_values import FirstValues
 from greywater.features.graph import GraphPlan
 from greywater.features.graph_state import GraphFootprint, GraphSnapshot, GraphState
 from greywater.features.payment_values import digests
+from greywater.features.stream_evidence import StreamParts
 from greywater.vocab import Float64Array, Int64Array
 
 __all__ = ["PaymentStream", "Payments", "StreamFootprint"]
@@ -236,6 +238,15 @@ class PaymentStream:
         if not self._first.computed(places)[0]:
             raise _never_computed(repr(identity))
         return _joined(*self._first.read(places))
+
+    def evidence(self, tx_id: Any, pattern: str, window: int | None, *, limit: int) -> Evidence:
+        """The payments that form a pattern of a held payment; see `StreamParts.evidence`."""
+        self._check_whole()
+        names = self._names if self._kinds.get("accounts") == TEXT else None
+        first = self._first if self.with_ids else None
+        return StreamParts(self._graph, names, first, self._kinds.get("ids") == TEXT).evidence(
+            tx_id, pattern, window, limit=limit
+        )
 
     def _check_whole(self) -> None:
         if not self._whole:

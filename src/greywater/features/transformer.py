@@ -12,9 +12,11 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from greywater.errors import RefusedValueError, UsageError
+from greywater.features.evidence import Evidence
 from greywater.features.feature_frames import as_frame
 from greywater.features.graph import DEFAULT_CAP, GraphPlan
-from greywater.features.graph_parameters import plan_from_parameters
+from greywater.features.graph_evidence import DEFAULT_LIMIT
+from greywater.features.graph_parameters import plan_from_parameters, seconds
 from greywater.features.graph_state import GraphSnapshot
 from greywater.features.payment_input import InputTable, read_input
 from greywater.features.payment_reader import PaymentReader
@@ -228,6 +230,47 @@ simple_cycle_windows, chain_windows, bipartite_windows : sequence of int or str,
         if "stream_" not in self.__dict__:
             self._start(self._make_stream(), self._make_reader())
         return self.stream_.take_one(*self._reader.one(row))
+
+    def evidence(
+        self, tx_id: Any, pattern: str, window: int | str | None = None, *, limit: int = DEFAULT_LIMIT
+    ) -> Evidence:
+        """The payments that form a pattern of a payment that is held, best instances first.
+
+        Parameters
+        ----------
+        tx_id : str or int
+            The payment's id; without an id_column, how many payments were taken in before it.
+        pattern : str
+            One of `patterns`, but not "statistics".
+        window : int or str, optional
+            One of the pattern's windows. None = the longest.
+        limit : int
+            Instances listed at most.
+
+        Returns
+        -------
+        Evidence
+            What the payment saw when it was taken in, however many came after it.
+
+        Raises
+        ------
+        UsageError
+            If the pattern or the window is not looked for.
+        RefusedValueError, RefusedTypeError
+            If there is no such payment.
+        EngineError
+            If the payment, or some of what it saw, is no longer held.
+
+        Examples
+        --------
+        >>> features = GraphFeatures(patterns=["temporal_cycle"])
+        >>> _ = features.fit([[0, 1, 2, 50.0], [60, 2, 3, 50.0], [120, 3, 1, 40.0]])
+        >>> [(each.role, each.number) for each in features.evidence(2, "temporal_cycle").instances[0].payments]
+        [('hop 1', 0), ('hop 2', 1), ('closing payment', 2)]
+        """
+        check_is_fitted(self)
+        length = None if window is None else seconds(window, "window")
+        return self.stream_.evidence(tx_id, pattern, length, limit=limit)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns that `transform` gives.
