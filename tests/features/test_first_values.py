@@ -52,6 +52,15 @@ def test_what_was_written_is_read(blocks: list[tuple[int, bool]]) -> None:
         assert not new.any()
 
 
+def test_a_plan_may_have_no_floats() -> None:
+    first = FirstValues(INTS, 0)
+    first.note(np.arange(2), np.zeros(2, np.int64))
+    first.write(np.zeros(2, np.int64), (values(0, 2)[0], np.empty((0, 2))))
+    again = FirstValues(INTS, 0)
+    again.load(first.arrays(), 2)
+    assert np.array_equal(again.read(np.array([1]))[0], values(1, 1)[0])
+
+
 def test_a_note_is_undone() -> None:
     first = FirstValues(INTS, FLOATS)
     taken(first, 5_000, 0)

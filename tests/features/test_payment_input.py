@@ -112,7 +112,9 @@ def test_every_kind_of_input_gives_the_same_payments(name: str) -> None:
     for column in (payments.time, payments.sender, payments.receiver, payments.amount):
         assert isinstance(column, np.ndarray)
         assert column.dtype == np.int64
+        # The kernels are compiled for arrays like these, and once more for any other.
         assert column.flags.c_contiguous
+        assert column.flags.writeable
 
 
 @pytest.mark.parametrize("name", TEXT_INPUTS)

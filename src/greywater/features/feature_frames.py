@@ -78,8 +78,8 @@ def _numbers(column: Column) -> Float64Array:
         raise RefusedTypeError(
             "an array of floats cannot hold it", where=f"column {column.name}, keep_input", mend=mend
         )
-    numbers = values.astype(np.float64)
-    if values.dtype.kind in "iu" and (np.abs(numbers) > EXACT).any():
+    numbers: Float64Array = values.astype(np.float64)
+    if values.dtype.kind in "iu" and values.dtype.itemsize == 8 and ((values > EXACT) | (numbers < -EXACT)).any():
         raise RefusedValueError(
             "a float does not tell its numbers apart", where=f"column {column.name}, keep_input", mend=mend
         )

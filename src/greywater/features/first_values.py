@@ -183,14 +183,17 @@ class FirstValues:
         pages = [self._pages[number] for number in numbers.tolist()]
         with_values = [page for page in pages if page.computed.any()]
         ints, floats = self._shape
+        valued = len(with_values)
         return {
             "words": self._ids.words[used],
             "places": self._ids.places[used],
             "pages": numbers,
-            "times": np.array([page.times for page in pages], np.int64).reshape(-1, PAGE),
-            "computed": np.array([page.computed for page in pages], np.bool_).reshape(-1, PAGE),
-            "ints": np.array([page.ints[:, :PAGE] for page in with_values], np.int32).reshape(-1, ints, PAGE),
-            "floats": np.array([page.floats[:, :PAGE] for page in with_values], np.float64).reshape(-1, floats, PAGE),
+            "times": np.array([page.times for page in pages], np.int64).reshape(len(pages), PAGE),
+            "computed": np.array([page.computed for page in pages], np.bool_).reshape(len(pages), PAGE),
+            "ints": np.array([page.ints[:, :PAGE] for page in with_values], np.int32).reshape(valued, ints, PAGE),
+            "floats": np.array([page.floats[:, :PAGE] for page in with_values], np.float64).reshape(
+                valued, floats, PAGE
+            ),
         }
 
     def load(self, arrays: Mapping[str, np.ndarray], count: int) -> None:

@@ -217,7 +217,7 @@ def digests(names: Iterable[str]) -> tuple[Int64Array, Int64Array]:
     """
     whole = b"".join(hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=16).digest() for name in names)
     words = np.frombuffer(whole, np.int64).reshape(-1, 2)
-    return np.ascontiguousarray(words[:, 0]), np.ascontiguousarray(words[:, 1])
+    return words[:, 0].copy(), words[:, 1].copy()
 
 
 def _said(values: Any) -> str:
