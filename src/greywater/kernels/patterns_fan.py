@@ -14,6 +14,7 @@ from greywater.kernels.compile import Int, kernel
 from greywater.kernels.temporal_graph import (
     BASE,
     IN,
+    LATEST,
     OTHER,
     OUT,
     SEQ,
@@ -55,8 +56,14 @@ def fan(
         ask_ahead(graph, arrivals, k, end)
         if arrivals.skip[k] == 1:
             continue
+        bound = max(arrivals.time[k] - windows[count - 1], arrivals.least[k])
         for which in range(4):
-            _fan_of_list(graph, arrivals, k, which, windows, cap, scratch, ints)
+            vertex = np.int64(arrivals.sender[k]) if which < 2 else np.int64(arrivals.receiver[k])
+            if graph.heads[vertex, 4 * (which & 1) + LATEST] > bound:
+                _fan_of_list(graph, arrivals, k, which, windows, cap, scratch, ints)
+            elif which == OUT or which == 2 + IN:
+                for c in range(2 * which * count, 2 * (which + 1) * count):
+                    ints[c, k] = 1
             for w in range(count):
                 c = which * count + w
                 if ints[2 * c, k] > 0:

@@ -63,8 +63,10 @@ def scatter_gather(
         for w in range(count):
             bound = max(arrivals.time[k] - windows[w], arrivals.least[k])
             row = w * 3 * COLUMNS
-            visits = _search(graph, arrivals, k, 4, bound, cap, 0, scratch, ints, row)
-            if visits <= cap:
+            visits = 0
+            if graph.heads[arrivals.sender[k], 4 + LATEST] > bound:
+                visits = _search(graph, arrivals, k, 4, bound, cap, 0, scratch, ints, row)
+            if visits <= cap and graph.heads[arrivals.receiver[k], LATEST] > bound:
                 visits = _search(graph, arrivals, k, 0, bound, cap, visits, scratch, ints, row + FIRST_LEG * COLUMNS)
             if visits > cap:
                 ints[24 * count + w, k] = 1
@@ -83,8 +85,6 @@ def _search(
     time, seq = arrivals.time[k], np.int64(arrivals.seq[k])
     near = np.int64(arrivals.sender[k]) if head == 4 else np.int64(arrivals.receiver[k])
     far = np.int64(arrivals.receiver[k]) if head == 4 else np.int64(arrivals.sender[k])
-    if heads[near, head + LATEST] <= bound:
-        return visits
     place_of, counted, counted_ordered = scratch.marks[PLACE], scratch.marks[COUNTED], scratch.marks[COUNTED_ORDERED]
     ends_mark, middle_mark = scratch.marks[ENDS], scratch.marks[MIDDLE]
     scratch.stamp[0] += 1

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from greywater.kernels.compile import Int, kernel
+from greywater.kernels.compile import Int, inlined, kernel
 from greywater.kernels.temporal_graph import (
     AMOUNT,
     BASE,
     IN,
+    LATEST,
     NEVER,
     OUT,
     SEQ,
@@ -37,6 +38,7 @@ STATISTICS = 8
 #: Scratch rows: times, amounts, values in window order, values to be sorted.
 TIMES, AMOUNTS, VALUES, SORTED = range(4)
 MICROSECONDS = 1e6
+NOTHING = -1
 #: Up to so many values of less than 2^26, sums of squares fit int64.
 FEW, SMALL = 1 << 10, 1 << 26
 
@@ -66,13 +68,31 @@ def statistics(
         ask_ahead(graph, arrivals, k, end)
         if arrivals.skip[k] == 1:
             continue
+        longest = max(arrivals.time[k] - windows[count - 1], arrivals.least[k])
         for which in range(4):
+            vertex = np.int64(arrivals.sender[k]) if which < 2 else np.int64(arrivals.receiver[k])
+            if graph.heads[vertex, 4 * (which & 1) + LATEST] <= longest:
+                itself = which == OUT or which == 2 + IN
+                _write_alone(arrivals.amount[k] if itself else np.int64(NOTHING), which, count, k, ints, floats)
+                continue
             held, cut = _gather(graph, arrivals, k, which, windows[count - 1], cap, scratch)
             for w in range(count):
                 bound = max(arrivals.time[k] - windows[w], arrivals.least[k])
                 if cut > bound:
                     ints[8 * count + w, k] = 1
                 _write_window(scratch, held, bound, which, which * count + w, k, ints, floats)
+
+
+@inlined
+def _write_alone(amount: Int, which: Int, count: Int, k: Int, ints: Any, floats: Any) -> None:
+    """A list that holds nothing but this payment, or (no amount) nothing at all."""
+    for row in range(which * count, (which + 1) * count):
+        floats[16 * row + SUM, k] = 0.0
+        floats[16 * row + STATISTICS + SUM, k] = 0.0
+        if amount >= 0:
+            ints[2 * row, k] = 1
+            for c in (SUM, MEAN, LEAST, MOST, MEDIAN):
+                floats[16 * row + c, k] = np.float64(amount)
 
 
 @kernel
