@@ -5,38 +5,29 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import Final
 
 from greywater.desk import wording as say
+from greywater.desk.drawing import (
+    NODE_HEIGHT,
+    NODE_WIDTH,
+    STYLE,
+    TOOLTIP,
+    folded_box,
+    party_box,
+    short_name,
+    svg_text,
+)
 from greywater.desk.evidence import EvidenceRow
-from greywater.vocab import EXTERNAL_PREFIX
 
 __all__ = ["MOST_NEIGHBOURS", "picture"]
 
 #: Parties a column names; the others are folded into "+ n more".
 MOST_NEIGHBOURS: Final = 8
 _LAYERS: Final = (-2, -1, 0, 1, 2)
-_NODE_WIDTH, _NODE_HEIGHT, _ROW, _GAP, _MARGIN = 112, 24, 34, 92, 10
-_LETTERS: Final = 15
-#: Longest name spelled out in a tooltip.
-_TOOLTIP: Final = 48
+_ROW, _GAP, _MARGIN = 34, 92, 10
 #: A picture that would be larger names fewer parties.
 _MOST_BYTES: Final = 12_000
-
-#: Travels with each picture, so that it looks right on any page, light or dark, and on paper.
-_STYLE: Final = (
-    ".gw-flow{max-width:100%;height:auto;font:11px system-ui,sans-serif;color:inherit}"
-    ".gw-flow rect{fill:var(--gw-paper,transparent);stroke:currentColor;stroke-opacity:.45}"
-    ".gw-flow text{fill:currentColor;text-anchor:middle;dominant-baseline:central}"
-    ".gw-flow .e{fill:none;stroke:var(--gw-edge,#5b7f95);stroke-opacity:.6}"
-    ".gw-flow .a{fill:var(--gw-edge,#5b7f95)}"
-    ".gw-flow .r{stroke:var(--gw-raise,#b3541e);stroke-opacity:.9}.gw-flow .ra{fill:var(--gw-raise,#b3541e)}"
-    ".gw-flow .l{font-size:10px;paint-order:stroke;stroke:var(--gw-paper,transparent);stroke-width:3px}"
-    ".gw-flow .me rect{stroke-width:2.5;stroke-opacity:1}.gw-flow .me text{font-weight:600}"
-    ".gw-flow .seed rect{stroke:var(--gw-raise,#b3541e);stroke-width:2;stroke-opacity:1}"
-    ".gw-flow .out rect{stroke-dasharray:4 3}.gw-flow .more rect{stroke:none}.gw-flow .more text{font-style:italic}"
-)
 
 
 @dataclass
@@ -94,7 +85,7 @@ def picture(
     mine = set(accounts) | {entity}
     edges = _edges(evidence, mine, entity, base_currency)
     layer = _layers(edges, entity)
-    label = f"Money flow around {_short(entity, _TOOLTIP)}: {_told(evidence, mine, base_currency)}"
+    label = f"Money flow around {short_name(entity, TOOLTIP)}: {_told(evidence, mine, base_currency)}"
     text = ""
     for most in (MOST_NEIGHBOURS, 5, 3, 2, 1):
         text = _draw(edges, layer, entity, mine, seeds, label, most)
@@ -116,13 +107,13 @@ def _draw(
     nodes, drawn = _fold(edges, layer, entity, most)
     _place(nodes, drawn, entity)
     columns = sorted({node.layer for node in nodes.values()})
-    width = len(columns) * _NODE_WIDTH + (len(columns) - 1) * _GAP + 2 * _MARGIN
-    height = max(node.y for node in nodes.values()) + _NODE_HEIGHT / 2 + _MARGIN + 2
+    width = len(columns) * NODE_WIDTH + (len(columns) - 1) * _GAP + 2 * _MARGIN
+    height = max(node.y for node in nodes.values()) + NODE_HEIGHT / 2 + _MARGIN + 2
     largest = max((edge.known for edge in drawn), default=0.0)
     parts = [
         f'<svg class="gw-flow" role="img" viewBox="0 0 {width} {height:.0f}" width="{width}" height="{height:.0f}" '
-        f'xmlns="http://www.w3.org/2000/svg" aria-label="{_text(label)}"><style>{_STYLE}</style>'
-        f"<title>{_text(label)}</title>"
+        f'xmlns="http://www.w3.org/2000/svg" aria-label="{svg_text(label)}"><style>{STYLE}</style>'
+        f"<title>{svg_text(label)}</title>"
     ]
     parts += [_line(edge, nodes, largest) for edge in drawn]
     lines = Counter(end for edge in drawn for end in (edge.source, edge.target))
@@ -221,7 +212,7 @@ def _place(nodes: dict[str, _Node], edges: list[_Edge], entity: str) -> None:
     columns[0] = [*middle[:half], nodes[entity], *middle[half:]]
     tallest = max(len(column) for column in columns.values())
     loops = any(edge.source == edge.target for edge in edges)
-    top = _MARGIN + _NODE_HEIGHT / 2 + (14 if loops else 0)
+    top = _MARGIN + NODE_HEIGHT / 2 + (14 if loops else 0)
     present = sorted(columns)
     for layer in sorted(columns, key=abs):
         column = columns[layer]
@@ -229,7 +220,7 @@ def _place(nodes: dict[str, _Node], edges: list[_Edge], entity: str) -> None:
             column.sort(key=lambda node: _mean_height(node, nodes, edges, layer))
         start = top + (tallest - len(column)) * _ROW / 2
         for row, node in enumerate(column):
-            node.x = _MARGIN + _NODE_WIDTH / 2 + present.index(layer) * (_NODE_WIDTH + _GAP)
+            node.x = _MARGIN + NODE_WIDTH / 2 + present.index(layer) * (NODE_WIDTH + _GAP)
             node.y = start + row * _ROW
 
 
@@ -246,14 +237,14 @@ def _mean_height(node: _Node, nodes: dict[str, _Node], edges: list[_Edge], layer
 def _ends(edge: _Edge, nodes: dict[str, _Node]) -> tuple[float, float, float, float, float, float]:
     """Start, end, and how far the control points stand out (positive: to the right) of a line."""
     source, target = nodes[edge.source], nodes[edge.target]
-    half = _NODE_WIDTH / 2
+    half = NODE_WIDTH / 2
     if source is target:
-        return source.x - 12, source.y - _NODE_HEIGHT / 2, source.x + 12, source.y - _NODE_HEIGHT / 2, 0, 0
+        return source.x - 12, source.y - NODE_HEIGHT / 2, source.x + 12, source.y - NODE_HEIGHT / 2, 0, 0
     if source.layer < target.layer:
-        reach = (target.x - source.x - _NODE_WIDTH) * 0.55
+        reach = (target.x - source.x - NODE_WIDTH) * 0.55
         return source.x + half, source.y - 3, target.x - half - 6, target.y - 3, reach, -reach
     if source.layer > target.layer:
-        reach = (source.x - target.x - _NODE_WIDTH) * 0.55
+        reach = (source.x - target.x - NODE_WIDTH) * 0.55
         return source.x - half, source.y + 6, target.x + half + 6, target.y + 6, -reach, reach
     return source.x + half, source.y, target.x + half + 6, target.y, 44, 44
 
@@ -281,7 +272,7 @@ def _label(edge: _Edge, nodes: dict[str, _Node], lines: Mapping[str, int], taken
     if not text.strip():
         return ""
     if edge.source == edge.target:
-        return f'<text class="l" x="{x1 + 12:.0f}" y="{y1 - 15:.0f}">{_text(text.strip())}</text>'
+        return f'<text class="l" x="{x1 + 12:.0f}" y="{y1 - 15:.0f}">{svg_text(text.strip())}</text>'
     crowd = lines[edge.source] - lines[edge.target]
     outer = abs(nodes[edge.source].layer) > abs(nodes[edge.target].layer)
     t = 0.27 if crowd < 0 or (crowd == 0 and outer) else 0.73
@@ -291,43 +282,14 @@ def _label(edge: _Edge, nodes: dict[str, _Node], lines: Mapping[str, int], taken
     while any(abs(x - there) < 46 and abs(y - high) < 11 for there, high in taken):
         y += 11
     taken.append((x, y))
-    return f'<text class="l" x="{x:.0f}" y="{y:.0f}">{_text(text.strip())}</text>'
+    return f'<text class="l" x="{x:.0f}" y="{y:.0f}">{svg_text(text.strip())}</text>'
 
 
 def _box(node: _Node, entity: str, mine: set[str], seeds: Collection[str]) -> str:
-    kind, mark, note = "", "", ""
     if node.folded:
-        name, kind, note = f"+ {len(node.folded)} more", "more", ": smaller parties, folded"
-    else:
-        name = node.name
-        if name in seeds or (name == entity and not mine.isdisjoint(seeds)):
-            kind, mark, note = "seed", "◆ ", ": confirmed launderer"
-        elif name.startswith(EXTERNAL_PREFIX):
-            kind, note = "out", ": outside the bank"
-        if name == entity:
-            kind, note = f"me {kind}".strip(), note + ": this alert"
-    shown = name.removeprefix(EXTERNAL_PREFIX) if "out" in kind.split() else name
-    tooltip = f"<title>{_text(_short(name, _TOOLTIP) + note)}</title>" if note or len(name) > _LETTERS else ""
-    return (
-        f'<g class="{kind}">{tooltip}<rect x="{node.x - _NODE_WIDTH / 2:.0f}" y="{node.y - _NODE_HEIGHT / 2:.0f}" '
-        f'width="{_NODE_WIDTH}" height="{_NODE_HEIGHT}" rx="6"/>'
-        f'<text x="{node.x:.0f}" y="{node.y:.0f}">{_text(mark + _short(shown, _LETTERS - len(mark)))}</text></g>'
-    )
-
-
-def _short(name: str, letters: int) -> str:
-    """Cut a long name in its middle, where ids differ least."""
-    if len(name) <= letters:
-        return name
-    tail = (letters - 1) // 2
-    return f"{name[: letters - 1 - tail]}…{name[-tail:]}"
-
-
-def _text(text: str) -> str:
-    """Escape for HTML and XML; control characters, which XML does not have, become a replacement mark."""
-    if text.isprintable():
-        return escape(text, quote=True)
-    return escape("".join(letter if letter.isprintable() else "\ufffd" for letter in text), quote=True)
+        return folded_box(node.x, node.y, len(node.folded))
+    is_seed = node.name in seeds or (node.name == entity and not mine.isdisjoint(seeds))
+    return party_box(node.x, node.y, node.name, is_seed=is_seed, is_alerted=node.name == entity)
 
 
 def _told(evidence: Iterable[EvidenceRow], mine: set[str], base_currency: str) -> str:
