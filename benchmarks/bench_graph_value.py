@@ -43,7 +43,8 @@ PATTERNS = ("fan", "statistics", "scatter_gather", "temporal_cycle", "simple_cyc
 WITH_PEER = ("amlsim_medium", "amlgentex_small")
 BLOCK = 32_768
 BATCHES = (128, 2_048)
-RAW, V1, RAW_GRAPH, V2 = "raw columns", "features v1", "raw and graph features", "features v1 and graph features (v2)"
+RAW, V1, V2 = "raw columns", "features v1", "features v1 and graph features (v2)"
+RAW_GRAPH = "raw and all graph features"
 LIKE, PEERS = "raw and graph features, the peer's patterns and window", "raw and the peer's features"
 SCORED_ROWS = 40_000
 
@@ -143,12 +144,23 @@ def job(value: Value, task: str) -> dict[str, Any]:
 
 def contested(value: Value, who: str, raw: Matrix) -> Matrix | None:
     """Raw columns beside a contestant's, 128 payments a call; None where it died."""
-    path = value.path(f"{'ours' if who == OURS else 'peer'}.npy")
+    path = value.path(f"{who}.npy")
     result = value.contest.run(who, {**job(value, "features"), "out": str(path)})
     if result is None:
         return None
     count = len(np.load(path, mmap_mode="r"))
-    return raw.beside(Matrix.mapped(path, [f"{'ours' if who == OURS else 'peer'}.{k}" for k in range(count)]))
+    names = result["columns"] if who == OURS else [f"the peer's column {k}" for k in range(count)]
+    return raw.beside(Matrix.mapped(path, names))
+
+
+def with_graph(value: Value, raw: Matrix) -> Matrix | None:
+    """Raw columns beside all columns of GraphFeatures over its default windows; None where it died."""
+    path = value.path("graph.npy")
+    by_day = value.payments.resolution_us >= 86_400_000_000
+    asked = {**job(value, "features"), "out": str(path), "by_day": by_day, "chunk": BLOCK, "threads": 2}
+    del asked["patterns"]
+    result = value.contest.run(OURS, asked)
+    return None if result is None else raw.beside(Matrix.mapped(path, result["columns"]))
 
 
 def judged(value: Value, name: str, X: Matrix, split: Split) -> Judged:
@@ -206,10 +218,10 @@ def contest_rates(value: Value, models: dict[str, Path], raw: Path, split: Split
 def arms(value: Value, made: Made, raw: Matrix) -> Iterator[tuple[str, Matrix]]:
     """Every set of columns by name, made when it is asked for."""
     yield RAW, raw
-    first = payments_v1(Settings(), value.payments.resolution_us).names
-    yield V1, made.matrix.chosen(first)
-    known = set(first)
-    yield RAW_GRAPH, raw.beside(made.matrix.chosen([name for name in made.matrix.names if name not in known]))
+    yield V1, made.matrix.chosen(payments_v1(Settings(), value.payments.resolution_us).names)
+    columns = with_graph(value, raw)
+    if columns is not None:
+        yield RAW_GRAPH, columns
     yield V2, made.matrix
     if value.payments.name in WITH_PEER:
         for name, who in ((LIKE, OURS), (PEERS, PEER)):

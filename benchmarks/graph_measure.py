@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Timing", "load_stream", "timed"]
+__all__ = ["ColumnFile", "Timing", "load_stream", "timed"]
 
 NO_BUDGET = float("inf")
 
@@ -69,6 +69,29 @@ def timed(call: Callable[[int, int], Any], begin: int, end: int, chunk: int, bud
         p99_us=float(np.quantile(micros, 0.99, method="higher")),
         max_us=float(micros.max()),
     )
+
+
+class ColumnFile:
+    """Writes blocks of rows into an .npy file of columns, [columns, rows], without holding more than a block.
+
+    Parameters
+    ----------
+    path : str
+    rows : int
+        Rows in all.
+    dtype : numpy dtype
+    """
+
+    def __init__(self, path: str, rows: int, dtype: type[np.floating[Any]]) -> None:
+        self._path, self._rows, self._dtype = path, rows, dtype
+        self._file: np.memmap[Any, Any] | None = None
+
+    def write(self, first: int, block: np.ndarray) -> None:
+        """Put a block [n, columns] at its place, row `first` and what follows."""
+        if self._file is None:
+            shape = (block.shape[1], self._rows)
+            self._file = np.lib.format.open_memmap(self._path, "w+", self._dtype, shape)
+        self._file[:, first : first + len(block)] = block.T
 
 
 def load_stream(folder: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from graph_measure import load_stream, timed
+from graph_measure import ColumnFile, load_stream, timed
 from greywater import GraphFeatures
 
 #: Payments that every call is tried on first, more than the block from which threads are used.
@@ -88,13 +88,12 @@ def features(job: dict[str, Any]) -> dict[str, Any]:
     rows = payments(job)
     tried(job, rows)
     graph = transformer(job)
-    found: list[np.ndarray] = []
+    kept = ColumnFile(job["out"], len(rows), np.float32)
 
     def take(first: int, last: int) -> None:
-        found.append(np.asarray(advanced(graph, rows, first, last), np.float32))
+        kept.write(first, np.asarray(advanced(graph, rows, first, last)))
 
     result = timed(take, 0, len(rows), job["chunk"])
-    np.save(job["out"], np.ascontiguousarray(np.concatenate(found).T))
     return {**result.as_json(), "columns": list(map(str, graph.get_feature_names_out()))}
 
 

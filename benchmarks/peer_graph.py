@@ -6,7 +6,7 @@ Runs in an environment of its own, which `scripts/bench` makes, and uses nothing
 interface. A job names a saved stream, the patterns with their windows in seconds, and a task:
 
 rate      append `warm` payments, then time the next ones chunk by chunk within a budget of seconds
-features  the columns of every payment, chunk by chunk from an empty graph, saved as float32[columns, payments]
+features  the columns of every payment, chunk by chunk from an empty graph, saved as float64[columns, payments]
 score     append `warm` payments, then time features and LightGBM's prediction together
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from snapml import GraphFeaturePreprocessor
 
-from graph_measure import load_stream, timed
+from graph_measure import ColumnFile, load_stream, timed
 
 MICROSECOND = 1_000_000
 #: Edge id, source, target, timestamp (seconds), amount: what comes first in every row that the peer returns.
@@ -85,14 +85,12 @@ def rate(job: dict[str, Any]) -> dict[str, Any]:
 def features(job: dict[str, Any]) -> dict[str, Any]:
     rows = edges(job)
     peer = started({**job, "warm": 0}, rows)
-    found: list[np.ndarray] = []
+    kept = ColumnFile(job["out"], len(rows), np.float64)
 
     def take(first: int, last: int) -> None:
-        found.append(peer.transform(rows[first:last])[:, GIVEN:])
+        kept.write(first, peer.transform(rows[first:last])[:, GIVEN:])
 
-    result = timed(take, 0, len(rows), job["chunk"])
-    np.save(job["out"], np.ascontiguousarray(np.concatenate(found).T))
-    return {**result.as_json(), "columns": found[0].shape[1]}
+    return timed(take, 0, len(rows), job["chunk"]).as_json()
 
 
 def score(job: dict[str, Any]) -> dict[str, Any]:
