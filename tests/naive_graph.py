@@ -252,9 +252,9 @@ def _hub(role: str, into: Sequence[Entry], out: Sequence[Entry]) -> Row:
 
 
 def bipartite(view: View, part: Any) -> Row:
-    """Blocks u -> v, u -> d, s -> v, s -> d; d may be outside the bank, s is reached only by what it paid itself."""
+    """Blocks u -> v, u -> d, s -> v, s -> d of the bank's own accounts."""
     u, v = view.this.sender, view.this.receiver
-    paid = {(e.sender, e.receiver) for e in view.past if lists(e, e.sender)}
+    paid = {(e.sender, e.receiver) for e in _through_the_bank(view)}
     accounts = {account for pair in paid for account in pair}
     blocks = [(s, d) for s in accounts for d in accounts if len({u, v, s, d}) == 4 and {(s, v), (s, d), (u, d)} <= paid]
     return {"bipartite.blocks": len(blocks)}

@@ -1,6 +1,7 @@
 """Bipartite: complete 2x2 blocks, two payers who each pay the same two payees, completed by a payment.
 
-A stack of laundering is made of such layers (docs/patterns/bipartite.md).
+A stack of laundering is made of such layers. One search over the longest window serves all: a block lies in every
+window that holds the latest payment of each of its sides (docs/patterns/bipartite.md).
 """
 
 from __future__ import annotations
@@ -28,10 +29,14 @@ from greywater.vocab import Int64Array
 
 __all__ = ["bipartite"]
 
-#: Heads of the two lists; marks: payees of the sender, payers seen; value: the payer that counted a payee last.
 OUT_HEAD, IN_HEAD = 4 * OUT, 4 * IN
-PAYEES, PAYERS, COUNTED = 0, 1, 3
+#: Marks: other payees of the sender, other payers of the receiver. Values: the place among them, of each.
+PAYEES, PAYERS, PLACE = 0, 1, 3
+#: Scratch rows: payees, payers, who counted them last; the times of the latest payments to the one and from the other.
+PAYEE, PAYER, COUNTED = range(3)
+PAYEE_TIME, PAYER_TIME = range(2)
 MOST = 2**31 - 1
+NOBODY = -1
 
 
 @kernel
@@ -43,7 +48,7 @@ def bipartite(
     Parameters
     ----------
     windows : int64[W]
-        Microseconds.
+        Microseconds, increasing.
     cap : int
         Payments visited a window at most.
     ints : int64[2 W, n]
@@ -52,66 +57,104 @@ def bipartite(
     count = windows.shape[0]
     clear(ints, 2 * count, begin, end, 0)
     for k in range(begin, end):
-        for w in range(count):
-            if arrivals.skip[k] == 0:
-                bound = max(arrivals.time[k] - windows[w], arrivals.least[k])
-                _count_blocks(graph, arrivals, k, bound, cap, scratch, ints, w, count + w)
+        if arrivals.skip[k] == 1:
+            continue
+        # Where the longest window is cut, the shorter ones are searched by themselves.
+        for last in range(count - 1, -1, -1):
+            for w in range(last + 1):
+                ints[w, k] = 0
+            if not _count_blocks(graph, arrivals, k, windows, last, cap, scratch, ints):
+                break
+            ints[count + last, k] = 1
 
 
 @kernel
 def _count_blocks(
-    graph: Graph, arrivals: Arrivals, k: Int, bound: Int, cap: Int, scratch: Scratch, ints: Any, row: Int, flag: Int
-) -> None:
-    """Mark whom u paid, then go through what each payer of v paid."""
-    heads, entries, links = graph.heads, graph.entries, graph.links
+    graph: Graph, arrivals: Arrivals, k: Int, windows: Int64Array, last: Int, cap: Int, scratch: Scratch, ints: Any
+) -> bool:
+    """Count the blocks of the windows up to `last`; True where the cap cut.
+
+    Goes through the lists of the sender's other payees or of the receiver's other payers, whichever are fewer.
+    """
+    links, heads = graph.links, graph.heads
     time, seq = arrivals.time[k], np.int64(arrivals.seq[k])
+    bound = max(time - windows[last], arrivals.least[k])
     sender, receiver = np.int64(arrivals.sender[k]), np.int64(arrivals.receiver[k])
-    payees, payers, counted = scratch.marks[PAYEES], scratch.marks[PAYERS], scratch.marks[COUNTED]
     scratch.stamp[0] += 1
     stamp = np.int32(scratch.stamp[0])
-    visits, found = 0, 0
-    base, position = heads[sender, OUT_HEAD + BASE], visible_end(graph, OUT_HEAD, sender, time)
-    while position > base and visits <= cap:
-        position -= 1
-        if entries[position, TIME] <= bound:
-            break
-        if links[position, SEQ] >= seq:
+    payees, visits = _others(graph, OUT_HEAD, sender, receiver, time, seq, bound, cap, 0, scratch, stamp)
+    if payees == 0 or visits > cap:
+        return visits > cap
+    payers, visits = _others(graph, IN_HEAD, receiver, sender, time, seq, bound, cap, visits, scratch, stamp)
+    if payers == 0 or visits > cap:
+        return visits > cap
+    by_payee = payees <= payers
+    through, through_time = scratch.narrow[PAYEE], scratch.wide[PAYEE_TIME]
+    mark, side_time, head, few = scratch.marks[PAYERS], scratch.wide[PAYER_TIME], IN_HEAD, payees
+    if not by_payee:
+        through, through_time = scratch.narrow[PAYER], scratch.wide[PAYER_TIME]
+        mark, side_time, head, few = scratch.marks[PAYEES], scratch.wide[PAYEE_TIME], OUT_HEAD, payers
+    place_of, counted = scratch.marks[PLACE + (1 if by_payee else 0)], scratch.narrow[COUNTED]
+    for place in range(payers if by_payee else payees):
+        counted[place] = NOBODY
+    for one in range(few):
+        account = np.int64(through[one])
+        if heads[account, head + LATEST] <= bound:
             continue
-        visits += 1
-        party = np.int64(links[position, OTHER])
-        if party != receiver and payees[party] != stamp:
-            payees[party] = stamp
-            counted[party] = -1
-            found += 1
-    blocks = 0
-    outer_base, outer = heads[receiver, IN_HEAD + BASE], visible_end(graph, IN_HEAD, receiver, time)
-    while outer > outer_base and found > 0 and visits <= cap:
-        outer -= 1
-        if entries[outer, TIME] <= bound:
-            break
-        if links[outer, SEQ] >= seq:
-            continue
-        visits += 1
-        payer = np.int64(links[outer, OTHER])
-        if payer == sender or payers[payer] == stamp or visits > cap:
-            continue
-        payers[payer] = stamp
-        if heads[payer, OUT_HEAD + LATEST] <= bound:
-            continue
-        base, position = heads[payer, OUT_HEAD + BASE], visible_end(graph, OUT_HEAD, payer, time)
+        base, position = heads[account, head + BASE], visible_end(graph, head, account, time)
         while position > base:
             position -= 1
-            if entries[position, TIME] <= bound:
+            moment = graph.entries[position, TIME]
+            if moment <= bound:
                 break
             if links[position, SEQ] >= seq:
                 continue
             visits += 1
             if visits > cap:
-                break
+                return True
             party = np.int64(links[position, OTHER])
-            if payees[party] == stamp and counted[party] != outer:
-                counted[party] = outer
-                blocks += 1
-    ints[row, k] = min(blocks, MOST)
-    if visits > cap:
-        ints[flag, k] = 1
+            if mark[party] != stamp or party == account:
+                continue
+            place = np.int64(place_of[party])
+            if counted[place] == one:
+                continue
+            counted[place] = one
+            oldest = min(moment, min(through_time[one], side_time[place]))
+            for w in range(last, -1, -1):
+                if oldest <= max(time - windows[w], arrivals.least[k]):
+                    break
+                ints[w, k] = min(ints[w, k] + 1, MOST)
+    return False
+
+
+@kernel
+def _others(
+    graph: Graph, head: Int, account: Int, party_left_out: Int, time: Int, seq: Int, bound: Int, cap: Int,
+    visits: Int, scratch: Scratch, stamp: Any,
+) -> Any:  # fmt: skip
+    """The account's other counterparties, each with the time of its latest payment; (how many, visits)."""
+    side = 0 if head == OUT_HEAD else 1
+    mark, place_of = scratch.marks[side], scratch.marks[PLACE + side]
+    found, found_time = scratch.narrow[side], scratch.wide[side]
+    count = 0
+    base, position = graph.heads[account, head + BASE], visible_end(graph, head, account, time)
+    while position > base:
+        position -= 1
+        moment = graph.entries[position, TIME]
+        if moment <= bound:
+            break
+        if graph.links[position, SEQ] >= seq:
+            continue
+        visits += 1
+        if visits > cap:
+            break
+        party = np.int64(graph.links[position, OTHER])
+        if party != party_left_out and mark[party] != stamp:
+            # An account outside the bank has no lists of its own and is in no block.
+            if graph.heads[party, IN_HEAD - head + LATEST] <= bound:
+                continue
+            mark[party] = stamp
+            place_of[party] = count
+            found[count], found_time[count] = party, moment
+            count += 1
+    return count, visits

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from greywater.kernels.compile import Int, kernel
+from greywater.kernels.compile import Int, inlined, kernel
 from greywater.kernels.temporal_graph import (
     BASE,
     IN,
@@ -29,6 +29,9 @@ from greywater.kernels.temporal_graph import (
 from greywater.vocab import Int64Array
 
 __all__ = ["fan", "fan_new"]
+
+#: Windows that one pass over a list serves.
+TOGETHER = 16
 
 
 @kernel
@@ -135,49 +138,70 @@ def fan_new(
         if arrivals.skip[k] == 1:
             continue
         for which in range(4):
-            for w in range(count):
-                _new_of_list(graph, arrivals, k, which, w, windows, cap, scratch, ints)
+            for first in range(0, count, TOGETHER):
+                _new_of_list(
+                    graph, arrivals, k, which, first, min(first + TOGETHER, count), windows, cap, scratch, ints
+                )
 
 
 @kernel
 def _new_of_list(
-    graph: Graph, arrivals: Arrivals, k: Int, which: Int, w: Int, windows: Int64Array, cap: Int, scratch: Scratch,
-    ints: Any,
+    graph: Graph, arrivals: Arrivals, k: Int, which: Int, first: Int, last: Int, windows: Int64Array, cap: Int,
+    scratch: Scratch, ints: Any,
 ) -> None:  # fmt: skip
-    """Mark who is in the window, then unmark whom the window before holds."""
-    seen, count = scratch.marks[0], windows.shape[0]
-    scratch.stamp[0] += 2
+    """One list for windows first..last: a counterparty keeps a bit for each window and each window before it is in."""
+    seen, place_of, bits, count = scratch.marks[0], scratch.marks[3], scratch.wide[0], windows.shape[0]
+    scratch.stamp[0] += 1
     stamp = np.int32(scratch.stamp[0])
-    gone = np.int32(scratch.stamp[0] - 1)
-    time, seq = arrivals.time[k], arrivals.seq[k]
+    time, least, seq = arrivals.time[k], arrivals.least[k], arrivals.seq[k]
     vertex = np.int64(arrivals.sender[k]) if which < 2 else np.int64(arrivals.receiver[k])
     other = np.int64(arrivals.receiver[k]) if which < 2 else np.int64(arrivals.sender[k])
     head = 4 * (which & 1)
-    new = 0
+    inside, before = first, first
+    parties, visits, now, turn = 0, 0, _window_bits(first, first, last), windows[first]
     if which == OUT or which == 2 + IN:
-        seen[other] = stamp
-        new = 1
+        seen[other], place_of[other], bits[0] = stamp, 0, now
+        parties = 1
     base, position = graph.heads[vertex, head + BASE], visible_end(graph, head, vertex, time)
-    turn = time - windows[w]
-    bound = max(turn - windows[w], arrivals.least[k])
-    visits = 0
     while position > base:
         position -= 1
-        earlier = graph.entries[position, TIME]
-        if earlier <= bound or (earlier <= turn and new == 0):
+        age = time - graph.entries[position, TIME]
+        if age >= turn:
+            while inside < last and windows[inside] <= age:
+                inside += 1
+            while before < last and 2 * windows[before] <= age:
+                before += 1
+            if before == last:
+                break
+            now, turn = _window_bits(before, inside, last), 2 * windows[before]
+            if inside < last:
+                turn = min(turn, windows[inside])
+        if graph.entries[position, TIME] <= least:
             break
         if graph.links[position, SEQ] >= seq:
             continue
         if visits == cap:
-            ints[4 * count + w, k] = 1
+            for w in range(before, last):
+                ints[4 * count + w, k] = 1
             break
         visits += 1
         party = np.int64(graph.links[position, OTHER])
-        if earlier > turn:
-            if seen[party] != stamp:
-                seen[party] = stamp
-                new += 1
-        elif seen[party] == stamp:
-            seen[party] = gone
-            new -= 1
-    ints[which * count + w, k] = new
+        if seen[party] != stamp:
+            seen[party], place_of[party], bits[parties] = stamp, parties, 0
+            parties += 1
+        bits[place_of[party]] |= now
+    for w in range(first, last):
+        new = 0
+        for place in range(parties):
+            new += (bits[place] >> (2 * (w - first))) & 3 == 1
+        ints[which * count + w, k] = new
+
+
+@inlined
+def _window_bits(before: Int, inside: Int, last: Int) -> Int:
+    """Bit 2w for the windows from `inside` on, bit 2w + 1 for those from `before` on whose window before it is."""
+    first = last - 1 - (last - 1) % TOGETHER
+    bits = np.int64(0)
+    for w in range(before, last):
+        bits |= np.int64(1) << (2 * (w - first) + (0 if w >= inside else 1))
+    return bits

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from greywater.kernels.compile import Int, kernel
+from greywater.kernels.compile import Int, inlined, kernel
 from greywater.kernels.temporal_graph import (
     BASE,
     LATEST,
@@ -33,8 +33,12 @@ PAIRS, LARGEST, SIZES = 0, 1, 2
 COLUMNS = 8
 #: Marks: ends, middlemen seen. Values of an end: the middleman that counted last for it, also ordered; its place.
 ENDS, MIDDLE, COUNTED, COUNTED_ORDERED, PLACE = 0, 1, 3, 4, 5
-#: Scratch rows: vertex of each end, its middlemen in any order, its middlemen ordered.
-VERTEX, SIZE, SIZE_ORDERED = range(3)
+#: Windows that one search serves.
+TOGETHER = 4
+#: Scratch rows: middlemen of each end by the shortest window that holds them, in any order and ordered; the time of
+#: its latest payment to or from the party.
+SIZE, SIZE_ORDERED = 0, TOGETHER
+MOMENT = 0
 NOBODY = -1
 
 
@@ -47,7 +51,7 @@ def scatter_gather(
     Parameters
     ----------
     windows : int64[W]
-        Microseconds.
+        Microseconds, increasing.
     cap : int
         Payments visited a window at most.
     ints : int64[25 W, n]
@@ -60,61 +64,47 @@ def scatter_gather(
         ask_ahead(graph, arrivals, k, end)
         if arrivals.skip[k] == 1:
             continue
-        for w in range(count):
-            bound = max(arrivals.time[k] - windows[w], arrivals.least[k])
-            row = w * 3 * COLUMNS
+        bound = max(arrivals.time[k] - windows[count - 1], arrivals.least[k])
+        last_leg = graph.heads[arrivals.sender[k], 4 + LATEST] > bound
+        first_leg = graph.heads[arrivals.receiver[k], LATEST] > bound
+        if not last_leg and not first_leg:
+            continue
+        for last in range(count - 1, -1, -1):
+            # One search serves TOGETHER windows; where it is cut, the shorter ones are searched by themselves.
+            if last % TOGETHER != TOGETHER - 1 and last != count - 1 and ints[24 * count + last + 1, k] == 0:
+                continue
             visits = 0
-            if graph.heads[arrivals.sender[k], 4 + LATEST] > bound:
-                visits = _search(graph, arrivals, k, 4, bound, cap, 0, scratch, ints, row)
-            if visits <= cap and graph.heads[arrivals.receiver[k], LATEST] > bound:
-                visits = _search(graph, arrivals, k, 0, bound, cap, visits, scratch, ints, row + FIRST_LEG * COLUMNS)
+            if last_leg:
+                visits = _search(graph, arrivals, k, 4, windows, last, cap, 0, scratch, ints)
+            if first_leg and visits <= cap:
+                visits = _search(graph, arrivals, k, 0, windows, last, cap, visits, scratch, ints)
             if visits > cap:
-                ints[24 * count + w, k] = 1
+                ints[24 * count + last, k] = 1
 
 
 @kernel
 def _search(
-    graph: Graph, arrivals: Arrivals, k: Int, head: Int, bound: Int, cap: Int, visits: Int, scratch: Scratch,
-    ints: Any, row: Int,
+    graph: Graph, arrivals: Arrivals, k: Int, head: Int, windows: Int64Array, last: Int, cap: Int, visits: Int,
+    scratch: Scratch, ints: Any,
 ) -> Int:  # fmt: skip
     """One leg: `head` 4 looks against the payments (last leg), 0 along them (first leg); returns visits, > cap = cut.
 
-    `near` is the party whose neighbours are the ends, `far` the one whose neighbours are the other middlemen.
+    `near` is the party whose neighbours are the ends, `far` the one whose neighbours are the other middlemen. A
+    middleman counts for an end in every window that holds the latest payments of both its legs.
     """
     heads, entries, links = graph.heads, graph.entries, graph.links
     time, seq = arrivals.time[k], np.int64(arrivals.seq[k])
+    bound = max(time - windows[last], arrivals.least[k])
     near = np.int64(arrivals.sender[k]) if head == 4 else np.int64(arrivals.receiver[k])
     far = np.int64(arrivals.receiver[k]) if head == 4 else np.int64(arrivals.sender[k])
     place_of, counted, counted_ordered = scratch.marks[PLACE], scratch.marks[COUNTED], scratch.marks[COUNTED_ORDERED]
     ends_mark, middle_mark = scratch.marks[ENDS], scratch.marks[MIDDLE]
     scratch.stamp[0] += 1
     stamp = np.int32(scratch.stamp[0])
-    ends = 0
-    base, position = heads[near, head + BASE], visible_end(graph, head, near, time)
-    while position > base:
-        position -= 1
-        if entries[position, TIME] <= bound:
-            break
-        if links[position, SEQ] >= seq:
-            continue
-        visits += 1
-        if visits > cap:
-            break
-        party = np.int64(links[position, OTHER])
-        if party != far and ends_mark[party] != stamp:
-            ends_mark[party] = stamp
-            place_of[party] = ends
-            counted[party] = NOBODY
-            counted_ordered[party] = NOBODY
-            scratch.narrow[VERTEX, ends] = party
-            scratch.narrow[SIZE, ends] = 1
-            scratch.narrow[SIZE_ORDERED, ends] = 1
-            ends += 1
-    if ends == 0 or visits > cap:
-        return visits
-    middle_mark[near] = stamp
+    ends, visits = _ends(graph, head, near, far, time, seq, bound, cap, visits, scratch, stamp)
     outer_base, outer = heads[far, head + BASE], visible_end(graph, head, far, time)
-    while outer > outer_base and visits <= cap:
+    middle_mark[near] = stamp
+    while outer > outer_base and ends > 0 and visits <= cap:
         outer -= 1
         leg_time, leg_seq = entries[outer, TIME], np.int64(links[outer, SEQ])
         if leg_time <= bound:
@@ -145,25 +135,85 @@ def _search(
             party = np.int64(links[position, OTHER])
             if ends_mark[party] != stamp:
                 continue
-            place = place_of[party]
-            tag = np.int32(outer)
+            tag, place = np.int32(outer), place_of[party]
             if counted[party] != tag:
                 counted[party] = tag
-                scratch.narrow[SIZE, place] += 1
-            if counted_ordered[party] != tag and (earlier < leg_time or (earlier == leg_time and number < leg_seq)):
+                _count(scratch.narrow, SIZE, place, min(earlier, leg_time), time, windows, last)
+            precedes = earlier < leg_time or (earlier == leg_time and number < leg_seq)
+            if precedes and counted_ordered[party] != tag:
                 counted_ordered[party] = tag
-                scratch.narrow[SIZE_ORDERED, place] += 1
-    _write_sizes(scratch.narrow[SIZE], ends, ints, row, k)
-    if head == 4:
-        _write_sizes(scratch.narrow[SIZE_ORDERED], ends, ints, row + ORDERED * COLUMNS, k)
+                _count(scratch.narrow, SIZE_ORDERED, place, earlier, time, windows, last)
+    _write_windows(scratch, ends, time, windows, last, head, ints, k)
     return visits
 
 
+@inlined
+def _count(narrow: Any, row: Int, place: Int, moment: Int, time: Int, windows: Int64Array, last: Int) -> None:
+    """One middleman more for an end, noted at the shortest window that holds `moment`."""
+    w = last // TOGETHER * TOGETHER
+    while w < last and moment <= time - windows[w]:
+        w += 1
+    narrow[row + w % TOGETHER, place] += 1
+
+
 @kernel
-def _write_sizes(sizes: Any, ends: Int, ints: Any, row: Int, k: Int) -> None:
+def _write_windows(
+    scratch: Scratch, ends: Int, time: Int, windows: Int64Array, last: Int, head: Int, ints: Any, k: Int
+) -> None:
+    """Sizes of the windows that were searched together: the party itself, and what its and shorter windows noted."""
+    first = last // TOGETHER * TOGETHER
+    for w in range(first, last + 1):
+        row = (3 * w + (ANY if head == 4 else FIRST_LEG)) * COLUMNS
+        _write_sizes(scratch, SIZE, ends, w - first, time - windows[w], ints, row, k)
+        if head == 4:
+            _write_sizes(scratch, SIZE_ORDERED, ends, w - first, time - windows[w], ints, row + ORDERED * COLUMNS, k)
+
+
+@kernel
+def _ends(
+    graph: Graph, head: Int, near: Int, far: Int, time: Int, seq: Int, bound: Int, cap: Int, visits: Int,
+    scratch: Scratch, stamp: Any,
+) -> Any:  # fmt: skip
+    """Mark the neighbours of `near`, each with the time of its latest payment; (how many, visits)."""
+    links, mark = graph.links, scratch.marks[ENDS]
+    ends = 0
+    base, position = graph.heads[near, head + BASE], visible_end(graph, head, near, time)
+    while position > base:
+        position -= 1
+        moment = graph.entries[position, TIME]
+        if moment <= bound:
+            break
+        if links[position, SEQ] >= seq:
+            continue
+        visits += 1
+        if visits > cap:
+            break
+        party = np.int64(links[position, OTHER])
+        if party != far and mark[party] != stamp:
+            mark[party] = stamp
+            scratch.marks[PLACE, party] = ends
+            scratch.marks[COUNTED, party] = NOBODY
+            scratch.marks[COUNTED_ORDERED, party] = NOBODY
+            scratch.wide[MOMENT, ends] = moment
+            for row in range(SIZE, SIZE_ORDERED + TOGETHER):
+                scratch.narrow[row, ends] = 0
+            ends += 1
+    return ends, visits
+
+
+@kernel
+def _write_sizes(
+    scratch: Scratch, size_row: Int, ends: Int, until: Int, bound: Int, ints: Any, row: Int, k: Int
+) -> None:
     """Pairs from two middlemen on, the largest, and pairs by size."""
+    for c in range(COLUMNS):
+        ints[row + c, k] = 0
     for place in range(ends):
-        size = sizes[place]
+        if scratch.wide[MOMENT, place] <= bound:
+            continue
+        size = 1
+        for shorter in range(until + 1):
+            size += np.int64(scratch.narrow[size_row + shorter, place])
         if size < 2:
             continue
         ints[row + PAIRS, k] += 1
