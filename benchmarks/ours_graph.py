@@ -30,6 +30,8 @@ TRIED = 2_048
 BLOCK = 32_768
 DAY_US = 86_400 * 1_000_000
 WINDOW_US = DAY_US // 24
+#: Share of the payments made around hubs that have one on a side.
+HUB_SHARE = 1 / 8
 
 
 def transformer(job: dict[str, Any]) -> GraphFeatures:
@@ -183,7 +185,7 @@ def held(graph: GraphFeatures) -> dict[str, Any]:
 def hub_payments(rows: int, *, accounts: int, hubs: int, width: int, seed: int = 5) -> Iterator[np.ndarray]:
     """Payments in time order inside one hour, in blocks int64[n, 4].
 
-    Two payments in five have a hub on one side, as often paying as paid; its counterparty is one of `width` accounts
+    One payment in eight has a hub on one side, as often paying as paid; its counterparty is one of `width` accounts
     that are its own neighbourhood. All else is drawn evenly from all accounts.
 
     Parameters
@@ -198,7 +200,7 @@ def hub_payments(rows: int, *, accounts: int, hubs: int, width: int, seed: int =
     for begin in range(0, rows, BLOCK):
         n = min(BLOCK, rows - begin)
         one, other = draw.integers(0, accounts, n), draw.integers(0, accounts, n)
-        hub = draw.random(n) < 0.4
+        hub = draw.random(n) < HUB_SHARE
         which = draw.integers(0, hubs, n)
         near = hubs + (which * (accounts // (hubs + 1)) + draw.integers(0, width, n)) % (accounts - hubs)
         one, other = np.where(hub, which, one), np.where(hub, near, other)

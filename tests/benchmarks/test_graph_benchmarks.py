@@ -132,3 +132,17 @@ def test_our_side_does_every_job(tmp_path: Path) -> None:
     assert done["whole"]["cut"]["any"] == 0.0
     assert done["whole"]["held"] > 3_000
     assert np.load(tmp_path / "columns.npy").shape == (len(done["features"]["columns"]), 4_000)
+
+
+def test_hubs_have_the_counterparties_that_the_table_says() -> None:
+    from ours_graph import hub_payments
+
+    rows = np.concatenate(list(hub_payments(200_000, accounts=20_000, hubs=5, width=5_000)))
+    _, sender, receiver, _ = rows.T
+    assert len(rows) == 200_000
+    assert (np.diff(rows[:, 0]) >= 0).all()
+    assert rows[-1, 0] - rows[0, 0] < 3_600_000_000
+    assert (sender != receiver).all()
+    for hub in range(5):
+        for counterparties in (receiver[sender == hub], sender[receiver == hub]):
+            assert 1_800 < len(np.unique(counterparties)) < 2_200
