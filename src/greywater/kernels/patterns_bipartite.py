@@ -13,10 +13,11 @@ import numpy as np
 from greywater.kernels.compile import Int, kernel
 from greywater.kernels.temporal_graph import (
     BASE,
-    IN,
+    IN_HEAD,
     LATEST,
+    NONE,
     OTHER,
-    OUT,
+    OUT_HEAD,
     SEQ,
     TIME,
     Arrivals,
@@ -29,7 +30,6 @@ from greywater.vocab import Int64Array
 
 __all__ = ["bipartite"]
 
-OUT_HEAD, IN_HEAD = 4 * OUT, 4 * IN
 #: Marks: other payees of the sender, other payers of the receiver. Values: the place among them, of each.
 PAYEES, PAYERS, PLACE = 0, 1, 3
 #: Scratch rows: payees, payers, who counted them last; the times of the latest payments to the one and from the other.
@@ -82,7 +82,7 @@ def _count_blocks(
     sender, receiver = np.int64(arrivals.sender[k]), np.int64(arrivals.receiver[k])
     scratch.stamp[0] += 1
     stamp = np.int32(scratch.stamp[0])
-    payees, visits = _others(graph, OUT_HEAD, sender, receiver, time, seq, bound, cap, 0, scratch, stamp)
+    payees, visits = _others(graph, OUT_HEAD, sender, receiver, time, seq, bound, cap, NONE, scratch, stamp)
     if payees == 0 or visits > cap:
         return visits > cap
     payers, visits = _others(graph, IN_HEAD, receiver, sender, time, seq, bound, cap, visits, scratch, stamp)

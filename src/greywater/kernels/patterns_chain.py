@@ -13,7 +13,7 @@ from greywater.kernels.compile import Int, kernel
 from greywater.kernels.temporal_graph import (
     AMOUNT,
     BASE,
-    IN,
+    IN_HEAD,
     LATEST,
     OTHER,
     SEQ,
@@ -28,7 +28,6 @@ from greywater.vocab import Int64Array
 
 __all__ = ["chain"]
 
-IN_HEAD = 4 * IN
 MOST_HOPS = 10
 #: Steps of the search, a payment each: its place in the arena, its payer, the step it leads to, hops so far.
 PLACE, PAYER, NEXT, HOPS = range(4)

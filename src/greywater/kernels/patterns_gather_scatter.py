@@ -14,9 +14,10 @@ from greywater.kernels.compile import Int, kernel
 from greywater.kernels.temporal_graph import (
     AMOUNT,
     BASE,
-    IN,
+    IN_HEAD,
+    NONE,
     OTHER,
-    OUT,
+    OUT_HEAD,
     SEQ,
     TIME,
     Arrivals,
@@ -31,7 +32,6 @@ from greywater.vocab import Int64Array
 
 __all__ = ["gather_scatter"]
 
-OUT_HEAD, IN_HEAD = 4 * OUT, 4 * IN
 SENDERS, RECEIVERS = range(2)
 NEVER = np.int64(-(2**62))
 TOP_BIT = np.uint64(1 << 63)
@@ -64,7 +64,7 @@ def gather_scatter(
             continue
         for w in range(count):
             bound = max(arrivals.time[k] - windows[w], arrivals.least[k])
-            visits = 0
+            visits = NONE
             for role in range(2):
                 row = 2 * w + role
                 if visits <= cap:

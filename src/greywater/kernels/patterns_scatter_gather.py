@@ -13,8 +13,11 @@ import numpy as np
 from greywater.kernels.compile import Int, inlined, kernel
 from greywater.kernels.temporal_graph import (
     BASE,
+    IN_HEAD,
     LATEST,
+    NONE,
     OTHER,
+    OUT_HEAD,
     SEQ,
     TIME,
     Arrivals,
@@ -73,11 +76,11 @@ def scatter_gather(
             # One search serves TOGETHER windows; where it is cut, the shorter ones are searched by themselves.
             if last % TOGETHER != TOGETHER - 1 and last != count - 1 and ints[24 * count + last + 1, k] == 0:
                 continue
-            visits = 0
+            visits = NONE
             if last_leg:
-                visits = _search(graph, arrivals, k, 4, windows, last, cap, 0, scratch, ints)
+                visits = _search(graph, arrivals, k, IN_HEAD, windows, last, cap, visits, scratch, ints)
             if first_leg and visits <= cap:
-                visits = _search(graph, arrivals, k, 0, windows, last, cap, visits, scratch, ints)
+                visits = _search(graph, arrivals, k, OUT_HEAD, windows, last, cap, visits, scratch, ints)
             if visits > cap:
                 ints[24 * count + last, k] = 1
 
@@ -87,7 +90,7 @@ def _search(
     graph: Graph, arrivals: Arrivals, k: Int, head: Int, windows: Int64Array, last: Int, cap: Int, visits: Int,
     scratch: Scratch, ints: Any,
 ) -> Int:  # fmt: skip
-    """One leg: `head` 4 looks against the payments (last leg), 0 along them (first leg); returns visits, > cap = cut.
+    """One leg, the last against the payments (IN_HEAD) or the first along them (OUT_HEAD); returns visits, > cap = cut.
 
     `near` is the party whose neighbours are the ends, `far` the one whose neighbours are the other middlemen. A
     middleman counts for an end in every window that holds the latest payments of both its legs.
@@ -95,8 +98,8 @@ def _search(
     heads, entries, links = graph.heads, graph.entries, graph.links
     time, seq = arrivals.time[k], np.int64(arrivals.seq[k])
     bound = max(time - windows[last], arrivals.least[k])
-    near = np.int64(arrivals.sender[k]) if head == 4 else np.int64(arrivals.receiver[k])
-    far = np.int64(arrivals.receiver[k]) if head == 4 else np.int64(arrivals.sender[k])
+    near = np.int64(arrivals.sender[k]) if head == IN_HEAD else np.int64(arrivals.receiver[k])
+    far = np.int64(arrivals.receiver[k]) if head == IN_HEAD else np.int64(arrivals.sender[k])
     place_of, counted, counted_ordered = scratch.marks[PLACE], scratch.marks[COUNTED], scratch.marks[COUNTED_ORDERED]
     ends_mark, middle_mark = scratch.marks[ENDS], scratch.marks[MIDDLE]
     scratch.stamp[0] += 1
@@ -163,9 +166,9 @@ def _write_windows(
     """Sizes of the windows that were searched together: the party itself, and what its and shorter windows noted."""
     first = last // TOGETHER * TOGETHER
     for w in range(first, last + 1):
-        row = (3 * w + (ANY if head == 4 else FIRST_LEG)) * COLUMNS
+        row = (3 * w + (ANY if head == IN_HEAD else FIRST_LEG)) * COLUMNS
         _write_sizes(scratch, SIZE, ends, w - first, time - windows[w], ints, row, k)
-        if head == 4:
+        if head == IN_HEAD:
             _write_sizes(scratch, SIZE_ORDERED, ends, w - first, time - windows[w], ints, row + ORDERED * COLUMNS, k)
 
 

@@ -13,10 +13,10 @@ import numpy as np
 from greywater.kernels.compile import Int, inlined, kernel
 from greywater.kernels.temporal_graph import (
     BASE,
-    IN,
+    IN_HEAD,
     LATEST,
     OTHER,
-    OUT,
+    OUT_HEAD,
     SEQ,
     TIME,
     Arrivals,
@@ -31,7 +31,6 @@ from greywater.vocab import Int64Array
 
 __all__ = ["simple_cycle"]
 
-OUT_HEAD, IN_HEAD = 4 * OUT, 4 * IN
 #: Marks: vertices met by the frame, vertices where a backward path starts; value: the last such path.
 MET, LISTED, LAST = 0, 1, 3
 #: Steps: vertex, the step it came from, payments so far, the next backward path of the same vertex.

@@ -18,6 +18,7 @@ from greywater.kernels.temporal_graph import (
     IN,
     LATEST,
     NEVER,
+    NONE,
     OUT,
     SEQ,
     TIME,
@@ -135,14 +136,14 @@ def _write_window(
     inside, itself = held, 1 if which == OUT or which == 2 + IN else 0
     while inside > itself and times[inside - 1] <= bound:
         inside -= 1
-    known = 0
+    known = NONE
     for place in range(inside - 1, -1, -1):
         if amounts[place] >= 0:
             values[known] = amounts[place]
             known += 1
     ints[2 * row, k] = known
     describe(values, known, scratch.wide[SORTED], 1.0, floats, 16 * row, k)
-    gaps = 0
+    gaps = NONE
     for place in range(inside - 2, -1, -1):
         values[gaps] = times[place] - times[place + 1]
         gaps += 1

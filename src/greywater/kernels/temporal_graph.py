@@ -25,8 +25,11 @@ from greywater.vocab import Int64Array
 __all__ = [
     "AMOUNT",
     "IN",
+    "IN_HEAD",
+    "NONE",
     "OTHER",
     "OUT",
+    "OUT_HEAD",
     "SEQ",
     "TIME",
     "Arrivals",
@@ -45,8 +48,12 @@ __all__ = [
     "visible_end",
 ]
 
-#: Directions of a list.
-OUT, IN = range(2)
+#: Directions of a list, and where each has its columns in `heads`. Typed, so that kernels compile once for both.
+OUT: Any = np.int64(0)
+IN: Any = np.int64(1)
+OUT_HEAD: Any = np.int64(0)
+IN_HEAD: Any = np.int64(4)
+NONE: Any = np.int64(0)
 #: Columns of `entries` (int64).
 TIME, AMOUNT = range(2)
 #: Columns of `links`, the same memory as int32.
@@ -284,10 +291,10 @@ def append(graph: Graph, arrivals: Arrivals, begin: Int, end: Int, bound: Int) -
         if sender == receiver:
             continue
         out_wanted, in_wanted = keep & KEEP_OUT > 0, keep & KEEP_IN > 0
-        if out_wanted and heads[sender, END] == heads[sender, LIMIT] and not _make_room(graph, sender, 0, bound):
+        if out_wanted and heads[sender, END] == heads[sender, LIMIT] and not _make_room(graph, sender, OUT_HEAD, bound):
             return k
         in_full = in_wanted and heads[receiver, 4 + END] == heads[receiver, 4 + LIMIT]
-        if in_full and not _make_room(graph, receiver, 4, bound):
+        if in_full and not _make_room(graph, receiver, IN_HEAD, bound):
             return k
         time, amount, seq = arrivals.time[k], arrivals.amount[k], arrivals.seq[k]
         if out_wanted:
