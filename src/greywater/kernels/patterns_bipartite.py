@@ -84,10 +84,10 @@ def _count_blocks(
     stamp = np.int32(scratch.stamp[0])
     payees, visits = _others(graph, OUT_HEAD, sender, receiver, time, seq, bound, cap, NONE, scratch, stamp)
     if payees == 0 or visits > cap:
-        return visits > cap
+        return bool(visits > cap)
     payers, visits = _others(graph, IN_HEAD, receiver, sender, time, seq, bound, cap, visits, scratch, stamp)
     if payers == 0 or visits > cap:
-        return visits > cap
+        return bool(visits > cap)
     by_payee = payees <= payers
     through, through_time = scratch.narrow[PAYEE], scratch.wide[PAYEE_TIME]
     mark, side_time, head, few = scratch.marks[PAYERS], scratch.wide[PAYER_TIME], IN_HEAD, payees
@@ -95,8 +95,8 @@ def _count_blocks(
         through, through_time = scratch.narrow[PAYER], scratch.wide[PAYER_TIME]
         mark, side_time, head, few = scratch.marks[PAYEES], scratch.wide[PAYEE_TIME], OUT_HEAD, payers
     place_of, counted = scratch.marks[PLACE + (1 if by_payee else 0)], scratch.narrow[COUNTED]
-    for place in range(payers if by_payee else payees):
-        counted[place] = NOBODY
+    for other in range(payers if by_payee else payees):
+        counted[other] = NOBODY
     for one in range(few):
         account = np.int64(through[one])
         if heads[account, head + LATEST] <= bound:

@@ -214,7 +214,7 @@ def _write_sizes(
     for place in range(ends):
         if scratch.wide[MOMENT, place] <= bound:
             continue
-        size = 1
+        size: Any = 1
         for shorter in range(until + 1):
             size += np.int64(scratch.narrow[size_row + shorter, place])
         if size < 2:
