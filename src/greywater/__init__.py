@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from greywater.app.run import RunOutcome
     from greywater.config import Settings
     from greywater.errors import GreywaterError
-    from greywater.features.catalog import FeatureSet, payments_v1
+    from greywater.features.catalog import FeatureSet, payments_v1, payments_v2
     from greywater.features.engine import Engine
     from greywater.features.transformer import GraphFeatures
     from greywater.synth.world import make_world
@@ -29,6 +29,7 @@ __all__ = [
     "__version__",
     "make_world",
     "payments_v1",
+    "payments_v2",
     "run",
 ]
 
@@ -43,6 +44,7 @@ HOMES = {
     "Settings": "greywater.config",
     "make_world": "greywater.synth.world",
     "payments_v1": "greywater.features.catalog",
+    "payments_v2": "greywater.features.catalog",
     "run": "greywater.app.embedded",
 }
 

@@ -12,6 +12,8 @@ from greywater.errors import UsageError
 __all__ = ["Settings"]
 
 DAY = 86_400
+#: Names of the sets of features (features/catalog.py).
+FEATURE_SETS = ("payments-v1", "payments-v2")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,23 @@ class Settings:
     windows: tuple[int, ...] = (3_600, 6 * 3_600, DAY, 3 * DAY, 7 * DAY, 14 * DAY, 30 * DAY)
     #: Windows over whole UTC days, in days.
     day_windows: tuple[int, ...] = (90, 365)
+    #: Named set of payment features that the main job works out: "payments-v2", or "payments-v1" without the graph.
+    features: str = "payments-v2"
+    #: Windows of the graph patterns. On data stamped to the day, those left as they are become 7, 14 and 30 days.
+    graph_fan_windows: tuple[int, ...] = (3_600, DAY, 7 * DAY, 30 * DAY)
+    graph_statistics_windows: tuple[int, ...] = (3_600, DAY, 7 * DAY, 30 * DAY)
+    graph_scatter_gather_windows: tuple[int, ...] = (6 * 3_600, 3 * DAY)
+    graph_gather_scatter_windows: tuple[int, ...] = (6 * 3_600, 3 * DAY)
+    graph_temporal_cycle_windows: tuple[int, ...] = (DAY, 7 * DAY)
+    graph_simple_cycle_windows: tuple[int, ...] = (DAY, 7 * DAY)
+    graph_chain_windows: tuple[int, ...] = (3 * DAY,)
+    graph_bipartite_windows: tuple[int, ...] = (6 * 3_600, 3 * DAY)
+    #: Visits to visible payments that the search for one pattern in one window may make for one payment.
+    graph_cap: int = 50_000
+    #: Payments of the longest cycle looked for.
+    graph_max_length: int = 10
+    #: Share by which a hop of a chain may differ from the one before, in whole thousandths.
+    graph_tolerance: float = 0.2
     #: How far behind the latest event time a payment may be and still not count as late.
     allowed_lateness: int = 7 * DAY
     #: How far after its recorded time a payment may be dated.
@@ -63,8 +82,16 @@ class Settings:
     cost_wasted: float = 1.0
 
     def __post_init__(self) -> None:
-        if any(w <= 0 for w in self.windows) or sorted(set(self.windows)) != list(self.windows):
-            raise UsageError("windows must be positive, increasing seconds", where=f"windows = {self.windows}")
+        for name in ("windows", *(field.name for field in fields(self) if field.name.startswith("graph_"))):
+            given = getattr(self, name)
+            if isinstance(given, tuple) and (any(w <= 0 for w in given) or sorted(set(given)) != list(given)):
+                raise UsageError(f"{name} must be positive, increasing seconds", where=f"{name} = {given}")
+        if self.features not in FEATURE_SETS:
+            raise UsageError(
+                f"no set of features is named {self.features!r}",
+                where="features",
+                mend=f"give one of {', '.join(FEATURE_SETS)}",
+            )
         if any(d <= 0 for d in self.day_windows) or sorted(set(self.day_windows)) != list(self.day_windows):
             raise UsageError("day_windows must be positive, increasing days", where=f"day_windows = {self.day_windows}")
         if self.threshold_by not in ("f1", "cost"):

@@ -30,7 +30,7 @@ from greywater.desk.budget import Budget
 from greywater.desk.rollup import Candidate, ScoredPayments, roll_up
 from greywater.detectors.detector import Validation
 from greywater.errors import EmptyInputError
-from greywater.features.catalog import FeatureSet, payments_v1
+from greywater.features.catalog import FeatureSet, payment_features
 from greywater.features.engine import Engine, Footprint
 from greywater.kernels.compile import cache_is_cold, kernel_hash
 from greywater.pipeline.replay import BLOCK_ROWS, Replayed, replay
@@ -154,7 +154,7 @@ class _Run:
 
     def outcome(self, workplace: Path) -> RunOutcome:
         """Do it."""
-        features = payments_v1(self._settings, self._project.file.resolution_us or 1)
+        features = payment_features(self._settings, self._project.file.resolution_us or 1)
         self._warnings += features.left_out_words(self._settings)
         with self._clock.step("features"):
             replayed, reader = self._replay(features, workplace)

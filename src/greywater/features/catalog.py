@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from greywater.config import Settings
@@ -12,10 +12,18 @@ from greywater.errors import UsageError
 from greywater.features.calendar import calendar_features
 from greywater.features.counterparty import PAIR_COUNTS, PAIR_DERIVED, PAIR_FLOATS
 from greywater.features.feature import Feature
+from greywater.features.graph import (
+    DAY_WINDOWS,
+    PATTERNS,
+    GraphPlan,
+    default_graph_plan,
+    follows_the_day,
+    graph_windows,
+)
 from greywater.features.payment import PAYMENT_FEATURES
 from greywater.features.windows import WindowPlan, window_label
 
-__all__ = ["FeatureSet", "payments_v1"]
+__all__ = ["FeatureSet", "payment_features", "payments_v1", "payments_v2"]
 
 MICROSECOND = 1_000_000
 
@@ -29,11 +37,32 @@ PASS_THROUGH = Feature(
     typologies=("gather-scatter", "stack", "cycle", "random"),
     parameters={"role": "sender", "statistic": "pass_through", "window": 86_400, "label": "1d"},
 )
+#: Statistics of a graph pattern that the windows give too (degree is their count, fan their counterparties), or that
+#: trees cannot tell from one they have: the order of two variances is that of two standard deviations, and a sum or a
+#: greatest gap follows from the mean and the number. docs/features.md argues each.
+LEFT_OUT: dict[str, frozenset[str]] = {
+    "fan": frozenset({"degree", "fan"}),
+    "amount": frozenset({"count", "sum", "mean", "min", "max", "variance"}),
+    "gap": frozenset({"count", "sum", "min", "max", "skewness", "kurtosis"}),
+}
 
 
 @dataclass(frozen=True)
 class FeatureSet:
     """A set of features and everything their values depend on besides the records.
+
+    Parameters
+    ----------
+    name : str
+        Of the set: payments-v1, payments-v2.
+    plan : WindowPlan
+        Windows of sender and receiver.
+    resolution_us : int
+        Time resolution of the source in microseconds.
+    timezone, country : str
+        Of the calendar features.
+    graph : GraphPlan, optional
+        Patterns in the graph of payments; None = the set has no graph features.
 
     Examples
     --------
@@ -42,6 +71,11 @@ class FeatureSet:
     True
     >>> FeatureSet.from_json(features.to_json()).fingerprint == features.fingerprint
     True
+    >>> graph = payments_v2(Settings(), resolution_us=1)
+    >>> graph.names[: len(payments_v1(Settings(), 1).names)] == payments_v1(Settings(), 1).names
+    True
+    >>> "chain.hops.3d" in graph.names, "sender.out.degree.1d" in graph.names
+    (True, False)
     """
 
     name: str
@@ -49,6 +83,7 @@ class FeatureSet:
     resolution_us: int
     timezone: str
     country: str
+    graph: GraphPlan | None = None
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -58,7 +93,12 @@ class FeatureSet:
             feature for side in ("out", "in") for feature in self.plan.counts(side) + self.plan.floats(side)
         )
         through = (PASS_THROUGH,) if self.has_pass_through else ()
-        return shared + through + windows + self.plan.self_counts() + self.plan.self_sums()
+        return shared + through + windows + self.plan.self_counts() + self.plan.self_sums() + self.graph_features
+
+    @property
+    def graph_features(self) -> tuple[Feature, ...]:
+        """The graph's features that are no doubles of others, in the order of its plan."""
+        return () if self.graph is None else tuple(feature for feature in self.graph.features if _is_kept(feature))
 
     @property
     def has_pass_through(self) -> bool:
@@ -76,8 +116,11 @@ class FeatureSet:
         return {feature.name: feature for feature in self.features}
 
     def to_json(self) -> str:
-        """The set's definition as canonical JSON."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """The set's definition as canonical JSON; the graph's plan is named only where there is one."""
+        fields = asdict(self)
+        if self.graph is None:
+            del fields["graph"]
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> FeatureSet:
@@ -85,7 +128,12 @@ class FeatureSet:
         fields: dict[str, Any] = json.loads(text)
         plan = fields.pop("plan")
         lengths = {name: tuple(plan[name]) for name in ("windows", "day_windows")}
-        return cls(plan=WindowPlan(allowed_lateness=plan["allowed_lateness"], **lengths), **fields)
+        graph = fields.pop("graph", None)
+        return cls(
+            plan=WindowPlan(allowed_lateness=plan["allowed_lateness"], **lengths),
+            graph=None if graph is None else GraphPlan.from_fields(graph),
+            **fields,
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -95,15 +143,62 @@ class FeatureSet:
 
     def left_out_words(self, settings: Settings) -> list[str]:
         """What the settings ask for and the data cannot carry, a sentence each."""
-        short = [window_label(w) for w in settings.windows if w not in self.plan.windows]
-        if not short:
-            return []
         grain = window_label(self.resolution_us // MICROSECOND)
-        return [f"the data is stamped to {grain}, so windows of {', '.join(short)} are left out"]
+        words = []
+        short = [window_label(w) for w in settings.windows if w not in self.plan.windows]
+        if short:
+            words.append(f"the data is stamped to {grain}, so windows of {', '.join(short)} are left out")
+        if self.graph is None:
+            return words
+        asked = [p for p in PATTERNS if not follows_the_day(p, settings, self.resolution_us)]
+        windows = sorted({w for pattern in asked for w in graph_windows(pattern, settings)})
+        short = [window_label(w) for w in windows if w * MICROSECOND < self.resolution_us]
+        if short:
+            words.append(f"the data is stamped to {grain}, so graph windows of {', '.join(short)} are left out")
+        if len(asked) < len(PATTERNS):
+            days = ", ".join(window_label(w) for w in DAY_WINDOWS if w * MICROSECOND >= self.resolution_us)
+            words.append(f"the data is stamped to {grain}, so graph patterns are looked for in windows of {days}")
+        return words
+
+
+def _is_kept(feature: Feature) -> bool:
+    """Whether a graph feature tells what the windows do not."""
+    facts = feature.parameters
+    kind = facts["value"] if facts["pattern"] == "statistics" and "value" in facts else facts["pattern"]
+    return facts["statistic"] not in LEFT_OUT.get(kind, ())
+
+
+def payment_features(settings: Settings, resolution_us: int) -> FeatureSet:
+    """The set of features that the setting `features` names.
+
+    Examples
+    --------
+    >>> payment_features(Settings(), resolution_us=1).name
+    'payments-v2'
+    """
+    return {"payments-v1": payments_v1, "payments-v2": payments_v2}[settings.features](settings, resolution_us)
+
+
+def payments_v2(settings: Settings, resolution_us: int) -> FeatureSet:
+    """The default features of a payment: those of `payments_v1`, and what it does in the graph of payments.
+
+    Graph columns that the windows have under another name are left out (docs/features.md).
+
+    Parameters
+    ----------
+    settings : Settings
+        As `payments_v1`, and the graph's windows, cap, greatest length and tolerance.
+    resolution_us : int
+        Time resolution of the source in microseconds.
+    """
+    graph = default_graph_plan(settings, resolution_us)
+    return replace(payments_v1(settings, resolution_us), name="payments-v2", graph=graph)
 
 
 def payments_v1(settings: Settings, resolution_us: int) -> FeatureSet:
-    """The default features of a payment. Windows shorter than the data's time resolution are left out.
+    """What the parties of a payment did before, without the graph.
+
+    Windows shorter than the data's time resolution are left out.
 
     Parameters
     ----------

@@ -15,6 +15,7 @@ from greywater.errors import EngineError, SnapshotError
 from greywater.features.calendar import check_calendar, compute_calendar
 from greywater.features.catalog import FeatureSet
 from greywater.features.dictionary import AccountDictionary
+from greywater.features.engine_graph import GraphColumns
 from greywater.features.payment import compute_payment, pass_through
 from greywater.features.rooms import Rooms
 from greywater.features.sides import Side
@@ -47,17 +48,23 @@ class EngineState:
 
 @dataclass(frozen=True)
 class Footprint:
-    """What the engine holds: payments inside the longest window, and records kept for ever."""
+    """What the engine holds: payments inside the longest window, and records kept for ever.
+
+    `held` payments take `window_bytes`, of which the graph's (its own longest look-back holds `graph_held` of them)
+    are `graph_bytes`.
+    """
 
     held: int
     window_bytes: int
     lifetime_bytes: int
     accounts: int
     pairs: int
+    graph_held: int = 0
+    graph_bytes: int = 0
 
     @property
     def bytes_per_held_payment(self) -> float:
-        """Bytes of both sides per held payment (0 where nothing is held)."""
+        """Bytes of both sides and of the graph per held payment (0 where nothing is held)."""
         return self.window_bytes / self.held if self.held else 0.0
 
 
@@ -85,7 +92,7 @@ class Engine:
     features : FeatureSet
         What to compute.
     threads : int
-        Two or more: the sides "out" and "in" of a block run beside each other.
+        Two or more: the sides "out" and "in" of a block run beside each other, then so many look for patterns.
     """
 
     def __init__(self, features: FeatureSet, *, threads: int = 2) -> None:
@@ -102,6 +109,9 @@ class Engine:
         self._out, self._in, self._self = Side(windows), Side(windows), Side(windows)
         self._pairs = pair_kernels.empty_pairs(1 << 12, 1024, 1024)
         self._accounts = AccountDictionary()
+        self._graph: GraphColumns | None = None
+        if features.graph is not None:
+            self._graph = GraphColumns(features.graph, features.graph_features, threads=threads)
         self._rooms = {"out": Rooms(), "in": Rooms()}
         self._next_seq = 0
         self._horizon = START_OF_TIME
@@ -149,7 +159,7 @@ class Engine:
             self._horizon = int(block.horizon[-1])
         self._next_seq += n
         columns = self._shared_columns(block, pairs) + self._through(block, in_columns)
-        columns += out_columns + in_columns + self_columns
+        columns += out_columns + in_columns + self_columns + self._run_graph(block)
         batch = pa.RecordBatch.from_arrays([pa.array(column) for column in columns], names=list(self._names))
         seq = np.arange(self._next_seq - n, self._next_seq, dtype=np.int64)
         return FeatureBlock(seq, batch, block.scored)
@@ -281,6 +291,12 @@ class Engine:
         )
         return [*counts, *sums]
 
+    def _run_graph(self, block: _Block) -> list[np.ndarray]:
+        if self._graph is None:
+            return []
+        own = ~self._external(block.sender), ~self._external(block.receiver)
+        return self._graph.run(block.sender, block.receiver, block.time, block.amount, *own)
+
     def _shared_columns(self, block: _Block, pairs: PairColumns) -> list[np.ndarray]:
         columns: list[np.ndarray] = list(compute_payment(block.rows, block.late))
         features = self.features
@@ -302,22 +318,33 @@ class Engine:
         table = self._pairs
         sides = (self._out, self._in, self._self)
         lifetime = sum(side.lifetime_bytes for side in sides) + sum(part.nbytes for part in table)
+        held, graph_held, graph_bytes = self._out.held + self._self.held, 0, 0
+        if self._graph is not None:
+            graph = self._graph.footprint
+            graph_held, graph_bytes = graph.held, graph.entry_bytes + graph.vertex_bytes
         return Footprint(
-            held=self._out.held + self._self.held,
-            window_bytes=sum(side.window_bytes for side in sides),
+            held=max(held, graph_held),
+            window_bytes=sum(side.window_bytes for side in sides) + graph_bytes,
             lifetime_bytes=int(lifetime),
             accounts=len(self._accounts),
             pairs=int(table.size[0]),
+            graph_held=graph_held,
+            graph_bytes=graph_bytes,
         )
 
     def pack(self) -> None:
         """Give back the memory of everything that no window can see any more. Changes no value."""
+        self._pack_sides()
+        if self._graph is not None:
+            self._graph.pack()
+
+    def _pack_sides(self) -> None:
         for side in (self._out, self._in, self._self):
             side.pack(self._horizon - self.features.plan.hold_us, spare=True)
 
     def snapshot(self) -> EngineState:
         """The state after the last payment; `restore` in an engine of the same features goes on from there."""
-        self.pack()
+        self._pack_sides()
         accounts, pairs = len(self._accounts), int(self._pairs.size[0])
         arrays: dict[str, np.ndarray] = {}
         for name, side, records in (("out", self._out, pairs), ("in", self._in, pairs), ("self", self._self, accounts)):
@@ -331,7 +358,12 @@ class Engine:
         encoded = [name.encode() for name in self._accounts.names]
         arrays["accounts.bytes"] = np.frombuffer(b"".join(encoded), np.uint8)
         arrays["accounts.ends"] = np.cumsum([len(part) for part in encoded], dtype=np.int64)
-        meta = {"next_seq": self._next_seq, "horizon": self._horizon, "features": self.features.fingerprint}
+        meta: dict[str, Any] = {
+            "next_seq": self._next_seq, "horizon": self._horizon, "features": self.features.fingerprint,
+        }  # fmt: skip
+        if self._graph is not None:
+            meta["graph"], graph = self._graph.snapshot()
+            arrays |= graph
         return EngineState(meta, {name: array.copy() for name, array in arrays.items()})
 
     def restore(self, state: EngineState) -> None:
@@ -349,6 +381,8 @@ class Engine:
                 mend="replay the ledger from its beginning",
             )
         arrays = state.arrays
+        if self._graph is not None:
+            self._graph.restore(state.meta, arrays)
         for name, side in (("out", self._out), ("in", self._in), ("self", self._self)):
             prefix = f"{name}."
             side.load({key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)})

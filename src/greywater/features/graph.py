@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -17,14 +17,16 @@ from greywater.features.graph_columns import PATTERN_NAMES, pattern_columns
 from greywater.features.windows import window_label
 from greywater.vocab import Int64Array
 
-__all__ = ["DEFAULT_CAP", "PATTERNS", "GraphPlan", "PatternPlan", "default_graph_plan"]
+__all__ = [
+    "DAY_WINDOWS", "DEFAULT_CAP", "PATTERNS", "GraphPlan", "PatternPlan", "default_graph_plan", "follows_the_day",
+    "graph_windows",
+]  # fmt: skip
 
 #: Names of the patterns; the position of one is its number in the kernels.
 PATTERNS = PATTERN_NAMES
 #: Visits to visible payments that the search for one pattern in one window may make for one payment.
-DEFAULT_CAP = 10_000
+DEFAULT_CAP = Settings.graph_cap
 
-HOUR = 3_600
 DAY = 86_400
 MICROSECOND = 1_000_000
 #: A century: twice of it, in microseconds, is far inside an int64.
@@ -35,17 +37,6 @@ SHORTEST_LENGTH, LONGEST_LENGTH = 2, 16
 #: In thousandths; above this the kernels' product of a tolerance and an amount could leave an int64.
 LARGEST_TOLERANCE = 1_000
 
-DEFAULT_WINDOWS: dict[str, tuple[int, ...]] = {
-    "fan": (HOUR, DAY, 7 * DAY, 30 * DAY),
-    "fan_new": (HOUR, DAY, 7 * DAY, 30 * DAY),
-    "statistics": (HOUR, DAY, 7 * DAY, 30 * DAY),
-    "scatter_gather": (6 * HOUR, 3 * DAY),
-    "gather_scatter": (6 * HOUR, 3 * DAY),
-    "temporal_cycle": (DAY, 7 * DAY),
-    "simple_cycle": (DAY, 7 * DAY),
-    "chain": (3 * DAY,),
-    "bipartite": (6 * HOUR, 3 * DAY),
-}
 #: Windows of data stamped to the day, and the length at which its simple cycles of 30 days stop.
 DAY_WINDOWS = (7 * DAY, 14 * DAY, 30 * DAY)
 DAY_CYCLE_WINDOW, DAY_CYCLE_LENGTH = 30 * DAY, 6
@@ -244,51 +235,96 @@ class GraphPlan:
 
 
 def default_graph_plan(settings: Settings, resolution_us: int) -> GraphPlan:
-    """The default graph features. Windows shorter than the data's time resolution are left out.
+    """The graph features that the settings ask for. Windows shorter than the data's time resolution are left out.
 
-    On data stamped to the day (or more coarsely) every pattern has windows of 7, 14 and 30 days, and simple cycles
-    over 30 days stop at 6 payments.
+    On data stamped to the day (or more coarsely) each pattern whose windows were left at their defaults has windows of
+    7, 14 and 30 days, and simple cycles over 30 days stop at 6 payments. A pattern without windows is not looked for.
 
     Parameters
     ----------
     settings : Settings
-        The allowed lateness.
+        `graph_<pattern>_windows`, `graph_cap`, `graph_max_length`, `graph_tolerance` and the allowed lateness.
     resolution_us : int
         Time resolution of the source in microseconds.
 
     Raises
     ------
     UsageError
-        If every window is shorter than the resolution.
+        If no window is left, or a setting is outside its bounds.
 
     Examples
     --------
     >>> plan = default_graph_plan(Settings(), resolution_us=1)
     >>> [part.pattern for part in plan.patterns if 6 * 3_600 in part.windows]
     ['scatter_gather', 'gather_scatter', 'bipartite']
+    >>> plan = default_graph_plan(Settings(graph_chain_windows=()), resolution_us=1)
+    >>> "chain" in [part.pattern for part in plan.patterns]
+    False
     """
-    by_day = resolution_us >= DAY * MICROSECOND
     parts: list[PatternPlan] = []
+    tolerance = _per_mille(settings.graph_tolerance)
     for pattern in PATTERNS:
-        windows = _resolved(DAY_WINDOWS if by_day else DEFAULT_WINDOWS[pattern], resolution_us)
-        if by_day and pattern == "simple_cycle":
-            shorter = tuple(window for window in windows if window < DAY_CYCLE_WINDOW)
-            parts += [PatternPlan(pattern, shorter)] if shorter else []
-            windows = windows[len(shorter) :]
-            parts += [PatternPlan(pattern, windows, max_length=DAY_CYCLE_LENGTH)] if windows else []
-        elif windows:
-            parts.append(PatternPlan(pattern, windows))
+        for windows, length in _windows_and_lengths(pattern, settings, resolution_us):
+            kept = tuple(window for window in windows if window * MICROSECOND >= resolution_us)
+            if kept:
+                parts.append(PatternPlan(pattern, kept, settings.graph_cap, length, tolerance))
     if not parts:
         raise UsageError(
             "every window of the graph patterns is shorter than the time resolution of the data",
             where=f"resolution = {resolution_us / MICROSECOND:g} s",
-            mend="give a plan of longer windows",
+            mend="set a longer window of a graph pattern, or features = payments-v1",
         )
     return GraphPlan(tuple(parts), settings.allowed_lateness)
 
 
-def _resolved(windows: Sequence[int], resolution_us: int) -> tuple[int, ...]:
-    return tuple(window for window in windows if window * MICROSECOND >= resolution_us)
+def graph_windows(pattern: str, settings: Settings) -> tuple[int, ...]:
+    """The windows that the settings name for a pattern, in seconds.
+
+    Examples
+    --------
+    >>> graph_windows("chain", Settings())
+    (259200,)
+    """
+    windows: tuple[int, ...] = getattr(settings, _setting(pattern))
+    return windows
+
+
+def follows_the_day(pattern: str, settings: Settings, resolution_us: int) -> bool:
+    """True where a pattern has the windows of data stamped to the day: the stamps are, and no others were set.
+
+    Examples
+    --------
+    >>> follows_the_day("chain", Settings(), 86_400_000_000), follows_the_day("chain", Settings(), 1)
+    (True, False)
+    """
+    by_day = resolution_us >= DAY * MICROSECOND
+    return by_day and graph_windows(pattern, settings) == getattr(Settings, _setting(pattern))
+
+
+def _setting(pattern: str) -> str:
+    return f"graph_{'fan' if pattern == 'fan_new' else pattern}_windows"
+
+
+def _windows_and_lengths(pattern: str, settings: Settings, resolution_us: int) -> list[tuple[tuple[int, ...], int]]:
+    """Windows of a pattern with the greatest length of its cycles, twice where the lengths differ."""
+    longest = settings.graph_max_length
+    if not follows_the_day(pattern, settings, resolution_us):
+        return [(graph_windows(pattern, settings), longest)]
+    if pattern != "simple_cycle":
+        return [(DAY_WINDOWS, longest)]
+    shorter = tuple(window for window in DAY_WINDOWS if window < DAY_CYCLE_WINDOW)
+    return [(shorter, longest), (DAY_WINDOWS[len(shorter) :], min(longest, DAY_CYCLE_LENGTH))]
+
+
+def _per_mille(tolerance: float) -> int:
+    thousandths = round(tolerance * 1_000) if abs(tolerance) <= 1 else -1
+    if abs(thousandths - tolerance * 1_000) > 1e-6:
+        raise UsageError(
+            f"graph_tolerance = {tolerance!r} cannot be used",
+            where="graph_tolerance",
+            mend="give a share from 0 to 1 in whole thousandths, such as 0.2 or 0.125",
+        )
+    return thousandths
 
 
 def _is_whole(value: object) -> bool:
