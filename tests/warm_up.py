@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from greywater.config import Settings
-from greywater.features.catalog import payments_v1
+from greywater.features.catalog import payments_v2
 from greywater.features.engine import Engine
 from greywater.kernels.compile import cache_folder, cache_is_cold
 from greywater.vocab import TRANSACTION_SCHEMA
@@ -49,7 +49,7 @@ def warm_up() -> float:
     """Seconds it took."""
     begun = time.perf_counter()
     table = payments(ROWS)
-    features = payments_v1(Settings(), resolution_us=1)
+    features = payments_v2(Settings(), resolution_us=1)
     whole = Engine(features, threads=2)
     whole.process(table)
     half = Engine(features, threads=1)

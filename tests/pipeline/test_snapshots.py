@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from greywater.config import Settings
-from greywater.features.catalog import payments_v1
+from greywater.features.catalog import payments_v1, payments_v2
 from greywater.features.engine import Engine
 from greywater.pipeline import snapshots
 from greywater.pipeline.snapshots import restore_engine, save_snapshot
 from tests.features.payments import as_table, joined, random_payments, run_in_blocks, same_bits
 
-SET = payments_v1(Settings(windows=(86_400, 3 * 86_400), day_windows=(5,), allowed_lateness=86_400), 1)
+SHORT = Settings(windows=(86_400, 3 * 86_400), day_windows=(5,), allowed_lateness=86_400)
+SET = payments_v2(SHORT, 1)
 TABLE = as_table(random_payments(1, 600, accounts=8))
 
 
@@ -77,3 +78,22 @@ def test_no_snapshot_means_a_replay(tmp_path: Path) -> None:
     assert goes_on_from(tmp_path / "missing", 0) == (
         "no snapshot could be used: the ledger is replayed from its beginning",
     )
+
+
+def test_one_of_other_features_is_refused(tmp_path: Path) -> None:
+    engine_at(200, tmp_path)
+    engine = Engine(payments_v1(SHORT, 1), threads=1)
+    restored = restore_engine(engine, tmp_path, ledger_end=600)
+    assert restored.next_seq == engine.next_seq == 0
+    assert "the snapshot is of the features" in restored.said[0]
+
+
+def test_a_set_without_the_graph_goes_on_from_its_own(tmp_path: Path) -> None:
+    set_ = payments_v1(SHORT, 1)
+    engine = Engine(set_, threads=1)
+    engine.process(TABLE.slice(0, 100))
+    save_snapshot(engine, tmp_path)
+    fresh = Engine(set_, threads=1)
+    assert restore_engine(fresh, tmp_path, ledger_end=600).next_seq == 100
+    rest = joined(run_in_blocks(fresh, TABLE, []))
+    assert same_bits(joined([engine.process(TABLE.slice(100))]), rest) == []

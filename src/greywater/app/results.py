@@ -38,6 +38,8 @@ def run_in_json(outcome: RunOutcome) -> dict[str, Any]:
             "columns": len(outcome.features.names),
             "held_payments": outcome.footprint.held,
             "bytes_per_held_payment": round(outcome.footprint.bytes_per_held_payment, 1),
+            "graph_held_payments": outcome.footprint.graph_held,
+            "graph_bytes": outcome.footprint.graph_bytes,
             "lifetime_bytes": outcome.footprint.lifetime_bytes,
         },
         "budget": str(outcome.request.budget),
