@@ -99,7 +99,7 @@ def simple_cycles(view: PaymentView, cap: int, longest: int, limit: int) -> Find
 def _closed(lookup: Lookup, view: PaymentView, cap: int, longest: int, *, ordered: bool) -> dict[int, list[_Step]]:
     """By length, the ways from i's receiver back to i's sender; each begins with who the receiver paid."""
     this = lookup.this
-    hops, known = _hops_from(this.receiver, view, cap // 2, longest - 1, this.sender)
+    hops, known = _hops_from(this.receiver, view, cap // 2, longest // 2, this.sender)
     closed: dict[int, list[_Step]] = {}
     level = [_Step(this.sender, None, 1, (this,))]
     while level and not lookup.capped:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +15,7 @@ __all__ = ["Account", "IndexView", "PaymentIndex", "PaymentView", "SeenPayment"]
 Account = int | str
 
 
-@dataclass(frozen=True, slots=True)
-class SeenPayment:
+class SeenPayment(NamedTuple):
     """A payment as the search for evidence sees it.
 
     Parameters
@@ -156,11 +154,13 @@ class PaymentIndex:
         rows, begins = self._lists[direction]
         mine = rows[begins[account] : begins[account + 1]]
         times = self._time[mine]
-        mine = mine[np.searchsorted(times, bound_us, "right") : np.searchsorted(times, until_us, "right")]
+        mine = mine[times.searchsorted(bound_us, "right") : times.searchsorted(until_us, "right")]
         mine = mine[mine < before][::-1][:most]
-        columns = (self._number, self._time, self._sender, self._receiver, self._amount)
-        found = zip(*(column[mine].tolist() for column in columns), strict=True)
-        return [SeenPayment(*row, None if amount < 0 else amount) for *row, amount in found]
+        number, time, sender, receiver, amounts = (
+            column[mine].tolist() for column in (self._number, self._time, self._sender, self._receiver, self._amount)
+        )
+        amount = [None if each < 0 else each for each in amounts]
+        return list(map(SeenPayment, number, time, sender, receiver, amount))
 
 
 class IndexView:
