@@ -14,6 +14,7 @@ from greywater.desk.rollup import Candidate
 from greywater.desk.sentences import Payment
 from greywater.stores.records import Records
 from greywater.vocab import Actor
+from tests.desk.proofs import proof_of, ring
 
 CANDIDATE = Candidate("Ann", "customer", 3.5, 0.91, 12, 1_709_208_000_123_456, (12, 3), 2)
 REASONS = (
@@ -40,6 +41,7 @@ def test_the_json_entry_has_the_stable_keys() -> None:
         "score": 3.5,
         "reasons": ["sent 2 payments", "was first seen just now"],
         "evidence": ["t12", "t3"],
+        "patterns": [],
     }
 
 
@@ -60,6 +62,21 @@ def test_the_payload_is_json_and_holds_all_of_it() -> None:
     assert payload["evidence"][0]["tx_id"] == "t12"
     assert payload["evidence"][1]["base_amount"] is None
     assert payload["raised_at"] == "2024-02-29T12:00:00.123456+00:00"
+
+
+def test_patterns_are_frozen_with_their_pictures() -> None:
+    proof = proof_of(ring(1_000, 900, 800), "temporal_cycle")
+    nothing = proof_of(ring(1_000, 900), "chain", window=60)
+    alert = build_alert(
+        "run-1", 1, CANDIDATE, REASONS, EVIDENCE, accounts={"a"}, base_currency="USD", proofs=(proof, nothing)
+    )
+    assert [each.pattern for each in alert.patterns] == ["temporal_cycle"]
+    assert alert.patterns[0].picture.startswith("<svg")
+    assert replace(alert.patterns[0], picture="") == proof
+    payload = alert.payload()
+    assert json.loads(json.dumps(payload, allow_nan=False)) == payload
+    assert [each["tx_id"] for each in payload["patterns"][0]["formed"][0]["payments"]] == ["t0", "t1", "t2"]
+    assert alert.to_json()["patterns"][0]["payments"][2] == {"role": "closing payment", "tx_id": "t2"}
 
 
 def test_ids_follow_from_run_party_and_payment_only() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greywater.desk.evidence import MOST_EVIDENCE, choose_evidence, payment_at
+from greywater.desk.evidence import MOST_EVIDENCE, MOST_FORMED, choose_evidence, evidence_rows, payment_at
 from greywater.desk.reasons import Reason
 from greywater.desk.sentences import Role
 from greywater.errors import UsageError
@@ -113,10 +113,35 @@ def test_where_no_reason_names_a_window_the_last_thirty_days_of_both_sides_stand
     assert chosen(rows, 4) == ["t4", "t2", "t1"]
 
 
+def test_a_later_payment_in_the_window_does_not_keep_the_last_thirty_days_away() -> None:
+    rows: list[Row] = [(0.0, "a", "c", 1, 1.0), (1.0, "a", "a", 1, 1.0), (1.0, "a", "b", 1, 1.0)]
+    assert chosen(rows, 1, reason(3_600, "sender", "out")) == chosen(rows[:2], 1, reason(3_600, "sender", "out"))
+    assert chosen(rows, 1, reason(3_600, "sender", "out")) == ["t1", "t0"]
+
+
 def test_evidence_is_bounded() -> None:
     rows: list[Row] = [(1.0, "a", f"b{i}", i, float(i)) for i in range(100)]
     assert chosen(rows, 99, reason(DAY, "sender", "out")) == [f"t{i}" for i in range(99, 74, -1)]
     assert chosen(rows, 99, reason(DAY, "sender", "out"), limit=1) == ["t99"]
+
+
+def test_payments_that_formed_a_pattern_come_after_the_raising_one() -> None:
+    rows: list[Row] = [(1.0, "a", f"b{i}", i, float(i)) for i in range(100)]
+    evidence = choose_evidence(table(rows), 99, [reason(DAY, "sender", "out")], formed=(3, 99, 7, 3))
+    assert [row.tx_id for row in evidence[:5]] == ["t99", "t3", "t7", "t98", "t97"]
+    assert len(evidence) == MOST_EVIDENCE
+    many = choose_evidence(table(rows), 99, [reason(DAY, "sender", "out")], formed=range(40))
+    assert [row.tx_id for row in many[1:]] == [f"t{i}" for i in (*range(MOST_FORMED), *range(98, 89, -1))]
+    with pytest.raises(UsageError, match="payment 100"):
+        choose_evidence(table(rows), 99, [], formed=(100,))
+
+
+def test_rows_are_read_by_seq() -> None:
+    rows = evidence_rows(table([(0.0, "a", "b", 7, 1.0), (1.0, "b", "c", 8, float("nan"))]), 1)
+    assert {seq: (row.tx_id, row.score, row.raising) for seq, row in rows.items()} == {
+        0: ("t0", 1.0, False),
+        1: ("t1", None, True),
+    }
 
 
 def test_a_raising_payment_that_is_not_there_is_said_so() -> None:

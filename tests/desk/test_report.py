@@ -18,10 +18,13 @@ from greywater.desk.charts import alerts_per_day, precision_recall
 from greywater.desk.evidence import EvidenceRow
 from greywater.desk.flow import picture
 from greywater.desk.measures import MEASURES, measure_rows
+from greywater.desk.proof_picture import proof_picture
 from greywater.desk.reasons import Reason
 from greywater.desk.report import Baseline, FileRead, RejectedReason, RunReport, Slice, render
 from greywater.desk.report_queue import TOLD_IN_FULL
 from greywater.vocab import Counts
+from tests.desk.proofs import proof_of, ring, scatter_gather
+from tests.naive_graph import Payment
 
 NOW = datetime(2024, 3, 1, 9, 30, tzinfo=UTC)
 NASTY = "<img src=x onerror=alert(1)>\"'&</script><script>"
@@ -128,6 +131,21 @@ def test_everything_is_on_the_page() -> None:
         assert words in page.text, words
     assert page.count("details", value="alert") == 2
     assert page.count("svg", value="gw-flow") == 2
+
+
+def test_patterns_are_shown_with_their_payments_and_pictures() -> None:
+    proof = proof_of(scatter_gather(20), "scatter_gather")
+    rings = replace(proof_of([*ring(1_000, 900), *ring(1_000, 900, names="yb")], "temporal_cycle"), reasons=())
+    shown = [replace(each, picture=proof_picture(each.pattern, each.formed[0], base_currency="USD"))
+             for each in (proof, rings)]  # fmt: skip
+    page = Page(render(report(alerts=[alert(1, patterns=tuple(shown))])))
+    assert page.count("div", value="pattern") == 2
+    assert page.count("svg", value="gw-flow") == 3
+    for words in ("1 scatter-gather in 1 h", "Behind reason 1 and reason 3.", "closing payment", "hop 1",
+                  "15 more payments of it not shown", "t39", "gather leg"):  # fmt: skip
+        assert words in page.text, words
+    hostile = proof_of([Payment(0, NASTY, "b", 5), Payment(1, "b", NASTY, 5)], "temporal_cycle")
+    assert "<img" not in render(report(alerts=[alert(1, patterns=(hostile,))]))
 
 
 def test_every_measure_shown_is_explained() -> None:

@@ -10,10 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from greywater.app.parties import Parties
+from greywater.app.proving import Prover, best_seqs, in_words, shown_seqs
 from greywater.desk.alerts import Alert, build_alert, side_of
-from greywater.desk.evidence import choose_evidence, payment_at
+from greywater.desk.evidence import EvidenceRow, choose_evidence, evidence_rows, payment_at
 from greywater.desk.reasons import ReasonWriter
 from greywater.desk.rollup import Candidate
+from greywater.desk.sentences import Payment
 from greywater.detectors.detector import Detector
 from greywater.features.catalog import FeatureSet
 from greywater.stores.blocks import FeatureBlocks, TableRows
@@ -66,9 +68,10 @@ def raise_alerts(
     """Make the alerts of ranked candidates, in rank order.
 
     Reasons come from the detector's contributions to the payment that raised the alert, evidence from the payments of
-    both its parties that were recorded up to then.
+    both its parties that were recorded up to then, and from those that formed a pattern with it.
     """
     writer = ReasonWriter(features.names, features.by_name, base_currency, day_windows=features.plan.day_windows)
+    prover = Prover(ledger, features, np.array([candidate.seq for candidate in candidates], np.int64))
     for begin in range(0, len(candidates), PIECE):
         piece = candidates[begin : begin + PIECE]
         seqs = np.unique(np.array([candidate.seq for candidate in piece], np.int64))
@@ -77,21 +80,26 @@ def raise_alerts(
         values = np.column_stack([np.asarray(column.to_numpy(), np.float64) for column in table.columns])
         contributions = detector.explain(rows)
         history = _History.read(ledger, seqs, piece, parties, scores)
-        for number, candidate in enumerate(piece):
+        told = []
+        for candidate in piece:
             row = int(np.searchsorted(seqs, candidate.seq))
-            accounts = parties.accounts(candidate.entity, candidate.kind)
-            payments = history.up_to(candidate.seq, accounts)
-            payment = payment_at(payments, candidate.seq)
-            side = side_of(payment, accounts)
+            payment = history.payment(candidate.seq)
+            side = side_of(payment, parties.accounts(candidate.entity, candidate.kind))
             reasons = writer.reasons(values[row], contributions[row], payment, side)
+            told.append((candidate, reasons, prover.find(candidate.seq, values[row], reasons)))
+        history.know(ledger, [seq for *_, findings in told for seq in shown_seqs(findings)], scores)
+        for number, (candidate, reasons, findings) in enumerate(told):
+            accounts = parties.accounts(candidate.entity, candidate.kind)
+            payments, formed = history.up_to(candidate.seq, accounts), best_seqs(findings)
             yield build_alert(
                 run_id,
                 begin + number + 1,
                 candidate,
                 reasons,
-                choose_evidence(payments, candidate.seq, reasons),
+                choose_evidence(history.with_formed(payments, formed), candidate.seq, reasons, formed=formed),
                 accounts=accounts,
                 base_currency=base_currency,
+                proofs=in_words(findings, history.formed, candidate.seq),
                 seeds=parties.seeds_known(candidate.seq, candidate.time_us),
                 versions=versions,
             )
@@ -107,6 +115,8 @@ class _History:
         self._seq = seq
         self._rows_of = rows_of
         self._last: tuple[int, frozenset[str], pa.Table] | None = None
+        self._others = table.slice(0, 0)
+        self.formed: dict[int, EvidenceRow] = {}
 
     @classmethod
     def read(
@@ -125,6 +135,26 @@ class _History:
             for account, rows in _rows_by_value(table[name], wanted):
                 rows_of.setdefault(account, []).append(rows)
         return cls(table, seq, {account: np.unique(np.concatenate(rows)) for account, rows in rows_of.items()})
+
+    def payment(self, seq: int) -> Payment:
+        """One of the payments that raise alerts."""
+        return payment_at(self._table.slice(int(np.searchsorted(self._seq, seq)), 1), seq)
+
+    def know(self, ledger: Ledger, seqs: Sequence[int], scores: Scores) -> None:
+        """Read payments that formed patterns; they may be of parties that no alert is about."""
+        wanted = np.unique(np.array(seqs, np.int64))
+        if len(wanted):
+            self._others = ledger.take(wanted, COLUMNS).append_column("score", pa.array(scores.of(wanted)))
+            self.formed = evidence_rows(self._others, -1)
+
+    def with_formed(self, payments: pa.Table, formed: Sequence[int]) -> pa.Table:
+        """Payments, and those of `formed` that are not among them."""
+        there = set(payments["seq"].to_pylist()) if formed else set()
+        missing = [seq for seq in formed if seq not in there]
+        if not missing:
+            return payments
+        rows = np.searchsorted(self._others["seq"].to_numpy(), np.array(missing, np.int64))
+        return pa.concat_tables([payments, self._others.take(pa.array(rows)).select(payments.column_names)])
 
     def up_to(self, seq: int, accounts: Sequence[str]) -> pa.Table:
         """Payments recorded up to `seq` in which the accounts or the parties of payment `seq` take part."""

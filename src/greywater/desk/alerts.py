@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from greywater.desk.evidence import EvidenceRow
 from greywater.desk.flow import picture
+from greywater.desk.proof import Proof
+from greywater.desk.proof_picture import proof_picture
 from greywater.desk.reasons import Reason
 from greywater.desk.rollup import Candidate
 from greywater.desk.sentences import Payment, Role
@@ -41,6 +43,8 @@ class Alert:
         The raising payment, then best first; at most 25.
     picture : str
         Inline SVG of the evidence's money flow.
+    patterns : tuple of Proof
+        Patterns that the raising payment formed, with the payments that formed them; most telling first.
     folded : int
         Later days on which the entity would have been raised again.
     typology : str or None
@@ -59,18 +63,21 @@ class Alert:
     reasons: tuple[Reason, ...]
     evidence: tuple[EvidenceRow, ...]
     picture: str = ""
+    patterns: tuple[Proof, ...] = ()
     folded: int = 0
     typology: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The alert as an entry of `alerts` in `--json`: rank, entity, score, reasons (texts), evidence (tx_ids)."""
+        """The alert as an entry of `alerts` in `--json`: rank, entity, score, reasons (texts), evidence (tx_ids),
+        patterns (which, and which payments formed the best of each)."""
         return {
             "rank": self.rank,
             "entity": self.entity,
             "score": self.score,
             "reasons": [reason.text for reason in self.reasons],
             "evidence": [row.tx_id for row in self.evidence],
+            "patterns": [proof.to_json() for proof in self.patterns],
         }
 
     def payload(self) -> dict[str, Any]:
@@ -86,6 +93,7 @@ class Alert:
             "reasons": [_plain(reason) for reason in self.reasons],
             "evidence": [_plain(row) for row in self.evidence],
             "picture": self.picture,
+            "patterns": [proof.payload() for proof in self.patterns],
             "folded": self.folded,
             "typology": self.typology,
             "versions": dict(self.versions),
@@ -129,10 +137,11 @@ def build_alert(
     *,
     accounts: Collection[str],
     base_currency: str,
+    proofs: Sequence[Proof] = (),
     seeds: Collection[str] = (),
     versions: Mapping[str, str] | None = None,
 ) -> Alert:
-    """Make the alert of a candidate, with its picture.
+    """Make the alert of a candidate, with its pictures.
 
     Parameters
     ----------
@@ -148,11 +157,20 @@ def build_alert(
         The accounts that are the entity.
     base_currency : str
         Currency of `base_amount`.
+    proofs : sequence of Proof
+        Patterns that the raising payment formed; their pictures are drawn here.
     seeds : collection of str
         Confirmed launderers among the accounts, marked in the picture.
     versions : mapping, optional
         Of data, features and model.
     """
+    mine = {*accounts, candidate.entity}
+    patterns = tuple(
+        replace(proof, picture=proof_picture(proof.pattern, proof.formed[0], base_currency=base_currency,
+                                             accounts=mine, seeds=seeds))
+        for proof in proofs
+        if proof.formed
+    )  # fmt: skip
     drawing = picture(evidence, entity=candidate.entity, accounts=accounts, base_currency=base_currency, seeds=seeds)
     return Alert(
         id=alert_id(run_id, candidate.kind, candidate.entity, candidate.seq),
@@ -165,6 +183,7 @@ def build_alert(
         reasons=tuple(reasons),
         evidence=tuple(evidence),
         picture=drawing,
+        patterns=patterns,
         folded=candidate.folded,
         versions=dict(versions or {}),
     )

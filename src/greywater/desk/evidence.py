@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,9 +16,11 @@ from greywater.desk.sentences import Payment
 from greywater.errors import UsageError
 from greywater.vocab import Float64Array, Int64Array
 
-__all__ = ["MOST_EVIDENCE", "EvidenceRow", "choose_evidence", "payment_at"]
+__all__ = ["MOST_EVIDENCE", "MOST_FORMED", "EvidenceRow", "choose_evidence", "evidence_rows", "payment_at"]
 
 MOST_EVIDENCE: Final = 25
+#: Of these, payments that formed a pattern.
+MOST_FORMED: Final = 15
 DAY: Final = 86_400
 _SECOND: Final = 1_000_000
 #: Looked back over where no reason names a window.
@@ -85,11 +87,17 @@ class _Columns:
 
 
 def choose_evidence(
-    payments: pa.Table, raising_seq: int, reasons: Iterable[Reason], *, limit: int = MOST_EVIDENCE
+    payments: pa.Table,
+    raising_seq: int,
+    reasons: Iterable[Reason],
+    *,
+    formed: Sequence[int] = (),
+    limit: int = MOST_EVIDENCE,
 ) -> tuple[EvidenceRow, ...]:
     """Choose the evidence of one alert.
 
-    First the payment that raised it. Then the payments that a reason speaks of: inside its window
+    First the payment that raised it. Then those with which it formed a pattern, in the order given. Then the payments
+    that a reason speaks of: inside its window
     `(t - w, t]` (or its whole UTC days), of the party on its side of the raising payment, in its
     direction; a reason about the pair speaks of the earlier payments between the two. They are ordered by score
     (unscored last), then by amount in the base currency, then by the later seq. Where no reason names a window, the
@@ -106,6 +114,9 @@ def choose_evidence(
         The payment that raised the alert; one of `payments`.
     reasons : iterable of Reason
         What the alert says.
+    formed : sequence of int
+        Seqs of the payments that formed a pattern with the raising one, the most telling first, all among `payments`;
+        at most MOST_FORMED are taken.
     limit : int
         Most rows.
 
@@ -117,7 +128,7 @@ def choose_evidence(
     Raises
     ------
     UsageError
-        The raising payment is not among `payments`.
+        The raising payment, or one of `formed`, is not among `payments`.
     """
     columns = _Columns.of(payments)
     raising = _row_of(columns.seq, raising_seq)
@@ -125,13 +136,21 @@ def choose_evidence(
     named = np.zeros(len(columns.seq), dtype=bool)
     for reason in reasons:
         named |= _spoken_of(columns, raising, reason)
-    if not named.any():
+    # What was recorded later may not decide whether a reason names anything.
+    if not (named & (columns.seq <= raising_seq)).any():
         named = _of_both_sides(columns, raising) & _inside(columns, raising, _FALLBACK, whole_days=False)
     chosen = np.flatnonzero(named & earlier)
     score = np.where(np.isnan(columns.score), -np.inf, columns.score)[chosen]
     order = np.lexsort((-columns.seq[chosen], -columns.base_amount[chosen], -score))
-    rows = [raising, *chosen[order][: max(limit - 1, 0)].tolist()]
+    with_it = [_row_of(columns.seq, seq) for seq in dict.fromkeys(formed) if seq != raising_seq][:MOST_FORMED]
+    rows = list(dict.fromkeys([raising, *with_it, *chosen[order].tolist()]))[: max(limit, 1)]
     return tuple(_evidence(row, number == 0) for number, row in enumerate(_records(payments, rows)))
+
+
+def evidence_rows(payments: pa.Table, raising_seq: int) -> dict[int, EvidenceRow]:
+    """Read payments as rows of evidence, by seq; `payments` as for `choose_evidence`."""
+    rows = _records(payments, list(range(len(payments))))
+    return {row["seq"]: _evidence(row, row["seq"] == raising_seq) for row in rows}
 
 
 def payment_at(payments: pa.Table, seq: int) -> Payment:

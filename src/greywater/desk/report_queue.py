@@ -9,6 +9,7 @@ from typing import Final
 from greywater.desk import wording as say
 from greywater.desk.alerts import Alert
 from greywater.desk.evidence import EvidenceRow
+from greywater.desk.proof import Proof
 
 __all__ = ["LONGEST_WORD", "TOLD_IN_FULL", "queue"]
 
@@ -76,33 +77,63 @@ def _alert(alert: Alert, base_currency: str, outcome: bool | None, *, is_open: b
         f'<div class="body"><div class="two"><div><h3>Why</h3><ol class="why">{reasons}</ol>{shape}'
         f'<p class="note">Raised {raised}. Score {alert.score:.4g}, probability {_chance(alert.probability)}. '
         f"Alert {_text(alert.id)}.</p></div>"
-        f'<div class="flow" tabindex="0">{alert.picture}</div></div>{_evidence(alert.evidence, base_currency)}'
+        f'<div class="flow" tabindex="0">{alert.picture}</div></div>{_patterns(alert.patterns, base_currency)}'
+        f"{_evidence(alert.evidence, base_currency)}"
         f'<p class="note">{"Made with " + versions + "." if versions else ""}</p></div></details>'
     )
+
+
+def _patterns(proofs: Sequence[Proof], base_currency: str) -> str:
+    """What the raising payment formed: each pattern's sentence, picture and payments."""
+    parts = []
+    for proof in proofs:
+        best, *others = proof.formed
+        reasons = " and ".join(f"reason {place + 1}" for place in proof.reasons)
+        shown = [each.row for each in best.payments]
+        more = f" {say.count(best.left_out, 'more payment')} of it not shown." if best.left_out else ""
+        told = f"The payments that formed it.{more}"
+        table = _payments(shown, base_currency, told, [each.role for each in best.payments])
+        also = "".join(f"<li>{_text(formed.text)}</li>" for formed in others)
+        also = f'<p class="note">And:</p><ul class="note">{also}</ul>' if also else ""
+        behind = f" Behind {reasons}." if reasons else ""
+        parts.append(
+            f'<div class="pattern"><h3>{_text(proof.text)}</h3><p>{_text(best.text)}.{behind}</p>'
+            f'<div class="flow" tabindex="0">{proof.picture}</div>{table}{also}</div>'
+        )
+    return "".join(parts)
 
 
 def _evidence(evidence: Sequence[EvidenceRow], base_currency: str) -> str:
     if not evidence:
         return ""
+    plural = "payment" if len(evidence) == 1 else "payments"
+    caption = f"Evidence: {len(evidence)} {plural}, the one that raised the alert first"
+    return _payments(evidence, base_currency, caption)
+
+
+def _payments(
+    payments: Sequence[EvidenceRow], base_currency: str, caption: str, roles: Sequence[str] | None = None
+) -> str:
+    """A table of payments, with their part in a pattern in front where there is one."""
     rows = ""
-    foreign = any(row.currency != base_currency and row.base_amount is not None for row in evidence)
-    for row in evidence:
+    foreign = any(row.currency != base_currency and row.base_amount is not None for row in payments)
+    for place, row in enumerate(payments):
         mark = ' class="raising"' if row.raising else ""
         base = say.money(row.base_amount, base_currency) if row.base_amount is not None else "–"
+        rows += f"<tr{mark}>" + (f"<td>{_text(roles[place])}" if roles else "")
         rows += (
-            f"<tr{mark}><td>{say.moment_words(row.time_us)}<td>{_text(row.sender)}<td>{_text(row.receiver)}"
+            f"<td>{say.moment_words(row.time_us)}<td>{_text(row.sender)}<td>{_text(row.receiver)}"
             f'<td class="n">{_text(say.money(row.amount, row.currency))}'
         )
         rows += f'<td class="n">{_text(base)}' if foreign else ""
         score = "–" if row.score is None else f"{row.score:.4g}"
         rows += f'<td>{_text(row.channel.replace("_", " "))}<td class="n">{score}<td><code>{_text(row.tx_id)}</code>'
-    head = '<th scope="col">When (UTC)<th scope="col">From<th scope="col">To<th scope="col" class="n">Amount'
+    head = '<th scope="col">Part' if roles else ""
+    head += '<th scope="col">When (UTC)<th scope="col">From<th scope="col">To<th scope="col" class="n">Amount'
     head += f'<th scope="col" class="n">In {_text(base_currency)}' if foreign else ""
     head += '<th scope="col">How<th scope="col" class="n">Score<th scope="col">Payment'
-    plural = "payment" if len(evidence) == 1 else "payments"
-    caption = f"Evidence: {len(evidence)} {plural}, the one that raised the alert first"
     return (
-        f'<div class="wide" tabindex="0"><table class="evidence"><caption>{caption}</caption>'
+        f'<div class="wide" tabindex="0"><table class="evidence"><caption>{_text(caption)}</caption>'
         f"<thead><tr>{head}<tbody>{rows}</table></div>"
     )
 
