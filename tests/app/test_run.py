@@ -59,7 +59,7 @@ def test_json_is_stable_and_plain(labelled: tuple[RunOutcome, Path]) -> None:
     outcome, _ = labelled
     found = json.loads(json.dumps(run_in_json(outcome), allow_nan=False))
     assert set(found) == KEYS
-    assert set(found["alerts"][0]) == {"rank", "entity", "score", "reasons", "evidence"}
+    assert set(found["alerts"][0]) == {"rank", "entity", "score", "reasons", "evidence", "patterns"}
     assert [alert["rank"] for alert in found["alerts"]] == list(range(1, len(found["alerts"]) + 1))
     assert [part["slice"] for part in found["split"]] == ["learn", "tune", "alert and judge"]
 
@@ -77,6 +77,25 @@ def test_every_alert_has_reasons_evidence_and_a_picture(labelled: tuple[RunOutco
         assert alert.picture.startswith("<svg")
     scores = [alert.score for alert in outcome.alerts]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_patterns_behind_alerts_are_shown_with_payments_up_to_the_raising_one(
+    labelled: tuple[RunOutcome, Path],
+) -> None:
+    outcome, _ = labelled
+    shown = [(alert, proof) for alert in outcome.alerts for proof in alert.patterns]
+    assert shown
+    for alert, proof in shown:
+        raising = alert.evidence[0]
+        best = [each.row for each in proof.formed[0].payments]
+        assert raising.seq in {row.seq for row in best}
+        assert max(proof.seqs) == raising.seq
+        assert all(row.time_us <= raising.time_us for row in best)
+        assert proof.picture.startswith("<svg")
+        assert proof.found >= len(proof.formed) >= 1
+        named = {name for place in proof.reasons for name in alert.reasons[place].features}
+        assert not proof.reasons or any(name.startswith(f"{proof.pattern}.") for name in named)
+    assert len([1 for alert in outcome.alerts if alert.patterns]) < len(outcome.alerts)
 
 
 def test_what_alerts_say_is_frozen_and_the_run_is_audited(labelled: tuple[RunOutcome, Path]) -> None:
