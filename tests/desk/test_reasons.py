@@ -14,12 +14,12 @@ from greywater.config import Settings
 from greywater.desk.reasons import MOST_COLUMNS, MOST_REASONS, Payment, Reason, ReasonWriter, theme_of
 from greywater.desk.sentences import Role
 from greywater.errors import UsageError
-from greywater.features.catalog import payments_v1
+from greywater.features.catalog import payments_v2
 from greywater.features.feature import Feature
 
 NAN = math.nan
 DAY = 86_400
-CATALOG = payments_v1(Settings(), 1).by_name
+CATALOG = payments_v2(Settings(), 1).by_name
 PAYMENT = Payment("t9", 9, 1_709_208_000_000_000, "A1", "B2", 950_000, "USD", 950_000, "USD", "wire", 950_000)
 
 
@@ -165,6 +165,92 @@ def test_each_theme_has_its_sentence(row: dict[str, float], side: Role, expected
     assert texts(pushing, side)[0] == expected
 
 
+@pytest.mark.parametrize(
+    ("row", "side", "expected"),
+    [
+        ({"scatter_gather.any.pairs.3d": 2, "scatter_gather.any.largest.3d": 5, "scatter_gather.ordered.pairs.3d": 1},
+         "sender", "this payment is the last leg of 2 scatter-gathers in 3 days, the largest through 5 accounts, "
+         "1 of them in time order"),
+        ({"scatter_gather.ordered.pairs.6h": 1, "scatter_gather.any.pairs.6h": 1, "scatter_gather.any.largest.6h": 2},
+         "receiver", "this payment is the last leg of 1 scatter-gather in 6 h, through 2 accounts, in time order"),
+        ({"scatter_gather.any.size_2.6h": 1, "scatter_gather.any.pairs.6h": 1, "scatter_gather.any.largest.6h": 2,
+          "scatter_gather.ordered.pairs.6h": 0},
+         "sender", "this payment is the last leg of 1 scatter-gather in 6 h, through 2 accounts, not in time order"),
+        ({"scatter_gather.any.pairs.6h": 0}, "sender", "this payment is the last leg of no scatter-gather in 6 h"),
+        ({"scatter_gather.first_leg.largest.3d": 4, "scatter_gather.first_leg.pairs.3d": 1}, "sender",
+         "this payment is a first leg of 1 scatter-gather in 3 days, through 4 accounts"),
+        ({"gather_scatter.sender.kept.3d": 0.04, "gather_scatter.sender.senders.3d": 5,
+          "gather_scatter.sender.receivers.3d": 6}, "sender",
+         "gathered money from 5 accounts and paid 6 in 3 days, keeping 4 % of it"),
+        ({"gather_scatter.sender.senders.3d": 5, "gather_scatter.sender.receivers.3d": 6,
+          "gather_scatter.sender.kept.3d": -0.5}, "receiver",
+         "the sender A1 gathered money from 5 accounts and paid 6 in 3 days, paying out 1.5 times what came in"),
+        ({"gather_scatter.receiver.senders.6h": 0, "gather_scatter.receiver.receivers.6h": 0}, "receiver",
+         "did not both gather money from several accounts and pay several in 6 h"),
+        ({"temporal_cycle.length_3.7d": 1, "temporal_cycle.length_4.7d": 2, "temporal_cycle.share.7d": 0.92,
+          "temporal_cycle.duration.7d": 18_000}, "sender",
+         "this payment closes 3 rings of payments in time order in 7 days; the shortest has 3 payments, took 5 h, "
+         "92 % of the amount came round"),
+        ({"temporal_cycle.shortest.1d": 0, "temporal_cycle.length_3.1d": 0}, "sender",
+         "this payment closes no ring of payments in time order in 24 h"),
+        ({"simple_cycle.length_2.1d": 1, "simple_cycle.length_3.1d": 0}, "receiver",
+         "this payment closes 1 ring of payments in any order of time in 24 h; it has 2 payments"),
+        ({"chain.hops.3d": 4, "chain.duration.3d": 100_800, "chain.leak.3d": 0.05, "chain.lag.3d": 7_200}, "sender",
+         "this payment ends a chain of 4 payments of much the same amount in 3 days, over 28 h, losing 5 % on the way; "
+         "the one before it came 2 h earlier"),
+        ({"chain.hops.3d": 1, "chain.leak.3d": NAN}, "sender",
+         "this payment passes on no payment of much the same amount that came in in 3 days"),
+        ({"bipartite.blocks.6h": 4}, "sender",
+         "this payment completes 4 blocks of two payers who both paid the same two payees in 6 h"),
+        ({"bipartite.blocks.3d": 0}, "sender",
+         "this payment completes no block of two payers who both paid the same two payees in 3 days"),
+        ({"sender.out.gap_variance.7d": 9.0, "sender.out.gap_median.7d": 200.0, "sender.out.gap_mean.7d": 7_200.0},
+         "sender", "sent payments in 7 days half of the time 3 minutes or less after the one before, 2 h on average"),
+        ({"receiver.in.gap_median.1h": 0.0}, "sender",
+         "the payee B2 received payments in 1 h half of the time at the same time as the one before"),
+        ({"receiver.in.gap_median.1h": NAN}, "receiver", "received fewer than two payments in 1 h"),
+        ({"chain.truncated.3d": 1}, "sender",
+         "there are more payments around this one in 3 days than the search for patterns looks at"),
+        ({"fan.truncated.30d": 0}, "sender",
+         "the search for patterns saw every payment around this one in 30 days"),
+        ({"sender.out.fan_new.7d": 3, "sender.out.count.7d": 5, "sender.out.counterparties.7d": 4,
+          "sender.out.new_counterparties.7d": 0}, "sender",
+         "sent 5 payments to 4 payees, 3 of them not in the 7 days before, in 7 days"),
+        ({"sender.out.amount_median.1d": 100, "sender.out.count.1d": 2, "sender.out.min.1d": 100,
+          "sender.out.max.1d": 300}, "sender", "sent 2 payments of 1.00–3.00 USD in 24 h"),
+    ],
+)  # fmt: skip
+def test_each_pattern_has_its_sentence(row: dict[str, float], side: Role, expected: str) -> None:
+    pushing = {name: (value, 1.0 if place == 0 else 0.0) for place, (name, value) in enumerate(row.items())}
+    assert texts(pushing, side)[0] == expected
+
+
+def test_what_a_sentence_needs_and_has_not_is_told_by_the_description() -> None:
+    described = {
+        "scatter_gather.any.size_3.3d": "number of sources that reach the receiver",
+        "gather_scatter.sender.kept.3d": "sender as a hub: share of the money gathered",
+        "temporal_cycle.share.7d": "smallest amount on the way round",
+        "chain.leak.3d": "share of the amount that was lost",
+        "sender.out.fan_new.7d": "sender: accounts it paid in the last 7d",
+    }
+    for name, beginning in described.items():
+        assert texts({name: (2.0, 1.0)})[0].startswith(beginning), name
+    assert texts({"temporal_cycle.length_3.7d": (NAN, 1.0)})[0].endswith("not defined")
+    assert texts({"scatter_gather.any.size_3.3d": (2.0, 1.0)})[0].endswith(": 2 pairs")
+
+
+def test_columns_of_a_pattern_give_one_sentence_and_windows_of_patterns_slide() -> None:
+    names = ["scatter_gather.any.pairs.6h", "scatter_gather.ordered.size_3.3d", "scatter_gather.any.pairs.3d"]
+    reasons = told(dict.fromkeys(names, (1.0, 0.5)))
+    assert [(reason.theme, reason.window, reason.contribution) for reason in reasons] == [
+        ("scatter_gather", 3 * DAY, 1.5)
+    ]
+    assert set(reasons[0].features) == set(names)
+    (reason,) = told({"chain.hops.90d": (3.0, 1.0)})
+    assert not reason.whole_days
+    assert "in 90 days" in reason.text
+
+
 def test_a_change_of_currency_is_said() -> None:
     payment = Payment("t", 1, 0, "A", "B", 100_000, "EUR", 10_900_000, "JPY", "wire")
     assert texts({"payment.currency_change": (1, 1.0)}, payment=payment) == ["paid by wire in EUR, received in JPY"]
@@ -221,7 +307,9 @@ def test_the_base_value_is_ignored_and_wrong_lengths_are_refused() -> None:
 def test_every_feature_of_the_catalog_has_a_theme() -> None:
     themes = {name: theme_of(name).name for name in CATALOG}
     assert set(themes.values()) == {
-        "flow", "amount", "tempo", "history", "self", "pass_through", "pair", "how", "when", "late",
+        "flow", "amount", "tempo", "history", "self", "pass_through", "pair", "how", "when", "late", "rhythm",
+        "scatter_gather", "scatter_gather_first_leg", "gather_scatter", "temporal_cycle", "simple_cycle", "chain",
+        "bipartite", "truncated",
     }  # fmt: skip
     for name, feature in CATALOG.items():
         assert theme_of(name).window in (feature.parameters.get("window"), None), name

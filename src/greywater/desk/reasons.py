@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from greywater.desk import wording as say
+from greywater.desk.pattern_sentences import PATTERN_WRITERS, pattern_theme
 from greywater.desk.sentences import WRITERS, Facts, Payment, Role, Theme
 from greywater.errors import UsageError
 from greywater.features.feature import Feature
@@ -18,8 +19,8 @@ MOST_REASONS: Final = 5
 #: Columns that a reason names.
 MOST_COLUMNS: Final = 12
 
-_FLOW: Final = frozenset({"count", "sum", "counterparties", "new_counterparties"})
-_SIZE: Final = frozenset({"mean", "std", "min", "max"})
+_FLOW: Final = frozenset({"count", "sum", "counterparties", "new_counterparties", "fan_ratio", "fan_new"})
+_SIZE: Final = frozenset({"mean", "std", "min", "max", "amount_median", "amount_skewness", "amount_kurtosis"})
 #: Share of a theme's push from which the single amounts are told.
 _SIZES_MATTER: Final = 0.25
 _OWN: Final = frozenset({"amount_to_mean", "amount_to_max", "amount_zscore"})
@@ -37,8 +38,10 @@ class Reason:
     text : str
         For the investigator, about the alert's entity unless it names another party.
     theme : str
-        What it is about: "flow", "amount", "tempo", "history", "self", "pass_through", "pair", "how",
-        "when", "late", or the name of a feature that has no theme.
+        What it is about: "flow", "amount", "tempo", "rhythm", "history", "self", "pass_through", "pair", "how",
+        "when", "late", a graph pattern ("scatter_gather", "scatter_gather_first_leg", "gather_scatter",
+        "temporal_cycle", "simple_cycle", "chain", "bipartite", "truncated"), or the name of a feature that has no
+        theme.
     features : tuple of str
         The columns that push, strongest first, at most twelve.
     values : tuple of (float or None)
@@ -75,7 +78,12 @@ def theme_of(name: str) -> Theme:
     Theme(name='flow', role='sender', direction='out', label='7d', window=604800, sizes=False)
     >>> theme_of("payment.cross_bank").name, theme_of("graph.cycles.30d").name
     ('how', 'graph.cycles.30d')
+    >>> theme_of("chain.hops.3d").name, theme_of("sender.out.fan_new.7d").name
+    ('chain', 'flow')
     """
+    pattern = pattern_theme(name)
+    if pattern is not None:
+        return pattern
     parts = name.split(".")
     first, last = parts[0], parts[-1]
     if first == "pair":
@@ -233,7 +241,7 @@ class ReasonWriter:
         theme = self._strongest_window(columns, pushes)
         if theme.name == "amount":
             theme = replace(theme, role=theme.role or facts.side)
-        writer = WRITERS.get(theme.name)
+        writer = WRITERS.get(theme.name) or PATTERN_WRITERS.get(theme.name)
         text = writer(facts, theme) if writer else None
         pushing = [column for column in by_push if pushes[column] > 0] or by_push[:1]
         names = tuple(self.names[column] for column in pushing[:MOST_COLUMNS])
@@ -244,7 +252,7 @@ class ReasonWriter:
             values=tuple(_defined(facts.value(name)) for name in names),
             contribution=total,
             window=theme.window,
-            whole_days=theme.window is not None and facts.whole_days(theme.window),
+            whole_days=_by_whole_days(facts, theme),
             role=theme.role,
             direction=theme.direction,
         )
@@ -277,6 +285,11 @@ class ReasonWriter:
         return Reason(text, "payment", (), (), 0.0, role=facts.side)
 
 
+def _by_whole_days(facts: Facts, theme: Theme) -> bool:
+    """Whether the reason's window is counted by whole UTC days; those of patterns never are."""
+    return theme.window is not None and theme.name not in PATTERN_WRITERS and facts.whole_days(theme.window)
+
+
 def _defined(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
@@ -292,7 +305,7 @@ def _with_unit(value: float, unit: str, currency: str) -> str:
             return say.duration(value)
         case "flag":
             return "yes" if value else "no"
-        case "payments" | "accounts":
+        case "payments" | "accounts" | "cycles" | "blocks" | "pairs" | "gaps":
             return say.count(value, unit.removesuffix("s"))
         case _:
             return say.number(value)

@@ -108,6 +108,8 @@ def _flow(facts: Facts, theme: Theme) -> str | None:
         return None
     stem, window = f"{theme.role}.{theme.direction}", theme.window
     number, total = facts.value(f"{stem}.count.{theme.label}"), facts.value(f"{stem}.sum.{theme.label}")
+    if not (_known(number) or _known(total) or _known(facts.value(f"{stem}.counterparties.{theme.label}"))):
+        return None
     verb = "sent" if theme.direction == "out" else "received"
     who, within = facts.subject(theme.role), facts.within(window)
     if number == 0:
@@ -145,8 +147,16 @@ def _parties(facts: Facts, theme: Theme) -> str:
         return f" {preposition} {say.count(parties, word)}"
     if _known(new) and new >= parties:
         return f" {preposition} {say.count(parties, f'new {word}')}"
-    tail = f", {round(new):,} of them new," if _known(new) and new > 0 else ""
+    tail = f", {round(new):,} of them new," if _known(new) and new > 0 else _met_again(facts, theme)
     return f" {preposition} {say.count(parties, word)}{tail}"
+
+
+def _met_again(facts: Facts, theme: Theme) -> str:
+    """, 3 of them not in the 7 days before,: where none of them is new for ever."""
+    again = facts.value(f"{theme.role}.{theme.direction}.fan_new.{theme.label}")
+    if theme.window is None or not again > 0:
+        return ""
+    return f", {round(again):,} of them not in the {say.window_words(theme.window)} before,"
 
 
 def _to_usual(facts: Facts, theme: Theme, total: float) -> float:
