@@ -51,6 +51,7 @@ COMMANDS: Final = {
         "greywater.cli.run:run", "Record payments, score them, and rank who is worth an investigator's hour."
     ),
     "ingest": Command("greywater.cli.ingest:ingest", "Record payments and what is known beside them, once, in order."),
+    "evidence": Command("greywater.cli.evidence:evidence", "Show which payments formed the patterns of a payment."),
     "check": Command("greywater.cli.check:check", "Verify the files, the order and the counts of a store."),
 }
 
@@ -61,6 +62,8 @@ Examples
     greywater run payments.csv --labels labels.csv --report report.html
 
     greywater ingest january.parquet february.parquet --store ./bank
+
+    greywater evidence T1048576 --store ./bank
 
     greywater check --store ./bank
 

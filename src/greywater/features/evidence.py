@@ -192,7 +192,7 @@ class Finding(NamedTuple):
     the cap cut it."""
 
     best: list[Found]
-    count: int
+    found: int
     columns: dict[str, float]
     capped: bool
 

@@ -115,9 +115,9 @@ def find_evidence(
         pattern=part.pattern,
         window=window,
         instances=instances,
-        found=finding.count,
+        found=finding.found,
         columns={f"{name}.{label}": value for name, value in finding.columns.items()},
-        truncated=finding.capped or finding.count > len(instances) or any(each.left_out for each in instances),
+        truncated=finding.capped or finding.found > len(instances) or any(each.left_out for each in instances),
         capped=finding.capped,
     )
 
