@@ -212,6 +212,7 @@ class Lookup:
         self._into: dict[Account, list[SeenPayment]] = {}
         self._out_of: dict[Account, list[SeenPayment]] = {}
         self._by_payer: dict[Account, dict[Account, list[SeenPayment]]] = {}
+        self._own: dict[Account, bool] = {}
 
     def into(self, account: Account) -> list[SeenPayment]:
         """Visible payments into an account, in canonical order."""
@@ -237,6 +238,12 @@ class Lookup:
                 payers.setdefault(payment.sender, []).append(payment)
             self._by_payer[account] = payers
         return self._by_payer[account]
+
+    def is_own(self, payee: Account) -> bool:
+        """Is an account that was visibly paid the bank's own? One outside it has no list in which the payment is."""
+        if payee not in self._own:
+            self._own[payee] = bool(self._view.into(payee, 1))
+        return self._own[payee]
 
     def spend(self, visits: int) -> bool:
         """Count visits to payments looked up before; False where the cap is reached."""

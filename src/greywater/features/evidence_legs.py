@@ -235,6 +235,7 @@ def _hub(
 def blocks(view: PaymentView, cap: int, limit: int) -> Finding:
     """2x2 blocks that payment u -> v completes: another payer s of v and another payee d of u with s -> d.
 
+    Accounts outside the bank are in no block.
     Of parallel payments the latest is shown. Best: the block whose oldest payment is the latest, then its other
     payments. Parameters as for `scatter_gathers`.
     """
@@ -250,7 +251,7 @@ def blocks(view: PaymentView, cap: int, limit: int) -> Finding:
             continue
         crossing: dict[Account, SeenPayment] = {}
         for payment in lookup.out_of(payer):
-            if payment.receiver in payees:
+            if payment.receiver in payees and lookup.is_own(payment.receiver):
                 crossing.setdefault(payment.receiver, payment)
         found += [(payments[0], across, payees[payee]) for payee, across in crossing.items()]
     found.sort(key=lambda block: sorted(each.place for each in block), reverse=True)
