@@ -1,6 +1,6 @@
 """What graph features are worth: average precision and F1 of LightGBM with and without them, and with the peer's.
 
-    scripts/bench graph-value [--sets amlsim_medium,...] [--quick] [--seeds N]
+    scripts/bench graph-value [--quick] [--print-only] [--sets amlsim_medium,...] [--seeds N]
 
 The same trees with the same parameters on every set of columns, learned on the first 60 % of the payments by time,
 stopped and given their threshold (best F1) on the next 20 %, judged on the last 20 %. The peer computes in an
@@ -274,6 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sets", default=",".join(SETS), help="which sets, by commas")
     parser.add_argument("--quick", action="store_true", help="a part of each set, one seed; write nothing")
     parser.add_argument("--seeds", type=int, default=3, help="seeds of the trees")
+    parser.add_argument("--print-only", action="store_true", help="leave docs/benchmarks.md as it is")
     asked = parser.parse_args(arguments)
     unknown = set(asked.sets.split(",")) - set(SETS)
     if unknown:
@@ -288,7 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with Contest() as contest:
             value = Value(contest, payments, 1 if asked.quick else asked.seeds, 2.0 if asked.quick else 15.0)
             text = report(value, *measure(value))
-        if asked.quick:
+        if asked.quick or asked.print_only:
             print(f"## What graph features are worth: {name}\n\n{text}\n")
         else:
             write_section(f"What graph features are worth: {name}", text)
