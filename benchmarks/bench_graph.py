@@ -47,7 +47,6 @@ DENSE_P99_US = 2_000.0
 THREAD_BOUNDS = {"sparse": 1.3, "dense": 1.7}
 MOST_CUT, MOST_BYTES, SAME_RATE = 0.001, 120.0, 0.75
 HUBS_SECONDS, HUBS_BYTES = 600.0, 4e9
-COMMAND = "`scripts/bench graph`"
 
 
 @dataclass(frozen=True)
@@ -140,11 +139,12 @@ def bulk(bench: Bench) -> str:
                 least = PATTERN_BOUNDS.get(what, PATTERN_BOUND)
             lines.append((name, WORDS.get(what, what), *rates(duel), *bound(duel.ratio(), least)))
     heads = ("payments", "computed", "measured", "the peer, payments/s", "ours, payments/s", "ratio", "bound", "")
-    return table(heads, lines) + "\n\n" + (
+    note = (
         "One thread each. Medians, and every run in brackets; both did the same payments. The peer gets "
-        f"{BULK[PEER]:,} a call, what it is fastest with of 128, 2,048 and 16,384, and sees within a call what comes later; ours gets "
-        f"{BULK[OURS]:,} and does not. In everything together both give fan, degree and their ratio too."
-    )  # fmt: skip
+        f"{BULK[PEER]:,} a call, what it is fastest with of 128, 2,048 and 16,384, and sees within a call what comes "
+        f"later; ours gets {BULK[OURS]:,} and does not. In everything together both give fan, degree and their ratio."
+    )
+    return table(heads, lines) + "\n\n" + note
 
 
 def batches(bench: Bench) -> str:
