@@ -108,6 +108,8 @@ class GraphState:
         self._base = 0
         self._released = 0
         self._horizon = START_OF_TIME
+        self._hold = plan.hold_us
+        self._one = _one_payment(self._ints, self._floats)
 
     @property
     def next_number(self) -> int:
@@ -181,6 +183,31 @@ class GraphState:
             self._compute(arrivals, begin, end, ints, floats)
         return ints[:, :n], floats[:, :n]
 
+    def process_one(self, sender: int, receiver: int, time: int, amount: int) -> tuple[Int64Array, Float64Array]:
+        """Take one payment in without making an array; the same values as `process`.
+
+        Returns
+        -------
+        ints : int64[Ci, 1]
+        floats : float64[Cf, 1]
+            Overwritten by the next call: copy what is to be kept.
+        """
+        senders, receivers, arrivals, ints, floats = self._one
+        self._horizon = max(self._horizon, time)
+        bound = self._horizon - self._hold
+        if self._next - self._base >= MOST_NUMBERS:
+            self._pack(bound, 1)
+        self._reserve(1, bound)
+        senders[0], receivers[0], arrivals.time[0], arrivals.least[0] = sender, receiver, time, bound
+        arrivals.seq[0], arrivals.amount[0], arrivals.skip[0] = self._next - self._base, amount, sender == receiver
+        vertex_kernels.number(self._table, senders, receivers, arrivals.sender, arrivals.receiver)
+        while append(self._graph, arrivals, 0, 1, bound) == 0:
+            self._pack(bound, 1)
+        self._next += 1
+        scratch = self._wiped(0)
+        compute(self._graph, arrivals, 0, 1, self._rows, self._windows, scratch, ints, floats)
+        return ints, floats
+
     def _arrivals(
         self,
         senders: Int64Array,
@@ -197,7 +224,7 @@ class GraphState:
             np.empty(n, np.int32),
             np.empty(n, np.int32),
             time,
-            np.maximum(np.maximum.accumulate(time), self._horizon) - self.plan.hold_us,
+            np.maximum(np.maximum.accumulate(time), self._horizon) - self._hold,
             np.empty(n, np.int32),
             amount,
             itself if skip is None else skip | itself,
@@ -221,7 +248,7 @@ class GraphState:
             self._pack(bound, end - reached)
             reached = append(self._graph, arrivals, reached, end, bound)
         self._next += n
-        self._horizon = int(arrivals.least[end - 1]) + self.plan.hold_us
+        self._horizon = int(arrivals.least[end - 1]) + self._hold
 
     def _reserve(self, payments: int, bound: int) -> None:
         """Numbers and slots for a block whose accounts are all new."""
@@ -259,7 +286,7 @@ class GraphState:
 
     def pack(self) -> None:
         """Give back the memory of everything that no window can see any more. Changes no value."""
-        self._pack(self._horizon - self.plan.hold_us, 0)
+        self._pack(self._horizon - self._hold, 0)
 
     def _pack(self, bound: int, payments: int, *, slack: bool = True) -> None:
         """Drop what is at or before `bound` and lay the lists out anew, with room for so many payments more."""
@@ -303,31 +330,32 @@ class GraphState:
         floats: Float64Array,
     ) -> None:
         """Take pieces of the block until none is left. Taking one is atomic."""
-        scratch = self._room(thread)
         while True:
             try:
                 begin = begins.popleft()
             except IndexError:
                 return
-            if scratch.stamp[0] > STAMPS:
-                scratch.marks.fill(0)
-                scratch.stamp[0] = 0
             end = min(begin + step, last)
+            scratch = self._wiped(thread)
             compute(self._graph, arrivals, begin, end, self._rows, self._windows, scratch, ints, floats)
 
-    def _room(self, thread: int) -> Scratch:
+    def _wiped(self, thread: int) -> Scratch:
+        """The thread's scratch, with marks for all vertices and stamps left."""
         scratch = self._scratch[thread]
         vertices = len(self._graph.heads)
         if scratch is None or scratch.marks.shape[1] < vertices:
             scratch = empty_scratch(vertices + vertices // 4, self._steps)
             self._scratch[thread] = scratch
+        elif scratch.stamp[0] > STAMPS:
+            scratch.marks.fill(0)
+            scratch.stamp[0] = 0
         return scratch
 
     @property
     def footprint(self) -> GraphFootprint:
         """What the graph holds at this moment."""
         used = int(self._table.counts[0])
-        bound = self._horizon - self.plan.hold_us
+        bound = self._horizon - self._hold
         table = self._table
         return GraphFootprint(
             held=int(live_entries(self._graph, used, bound, False)) // 2,
@@ -338,7 +366,7 @@ class GraphState:
 
     def snapshot(self) -> GraphSnapshot:
         """The state after the last payment; `restore` in a graph of the same plan goes on from there."""
-        self._pack(self._horizon - self.plan.hold_us, 0, slack=False)
+        self._pack(self._horizon - self._hold, 0, slack=False)
         used, spare = int(self._table.counts[0]), int(self._table.counts[1])
         arrays = {
             "entries": self._graph.entries,
@@ -383,3 +411,11 @@ class GraphState:
 def _columns(count: int, rows: int, dtype: type[np.int64] | type[np.float64]) -> np.ndarray:
     """Room for columns that do not begin at a power of two from each other: they would share a set of the cache."""
     return np.empty((count, rows + 8 if rows % 64 == 0 else rows), dtype)
+
+
+def _one_payment(counts: int, measures: int) -> tuple[Int64Array, Int64Array, Arrivals, Int64Array, Float64Array]:
+    """Arrays for a payment at a time: ids of sender and receiver, the rest of it, and its columns."""
+    whole, short, small = np.zeros((5, 1), np.int64), np.zeros((3, 1), np.int32), np.zeros(1, np.uint8)
+    keep = np.full(1, BOTH_LISTS, np.uint8)
+    arrivals = Arrivals(short[0], short[1], whole[0], whole[1], short[2], whole[2], small, keep)
+    return whole[3], whole[4], arrivals, _columns(counts, 1, np.int64), _columns(measures, 1, np.float64)

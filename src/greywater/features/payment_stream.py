@@ -95,7 +95,7 @@ class PaymentStream:
         self._first = FirstValues(len(plan.int_features), len(plan.float_features))
         self._kinds: dict[str, str] = {}
         self._whole = True
-        self._cells = np.zeros((6, 1), np.int64)
+        self._cells = np.zeros((2, 1), np.int64)
 
     @property
     def horizon(self) -> int:
@@ -208,14 +208,14 @@ class PaymentStream:
         if known is not None:
             return known
         self._whole = False
-        if kind == TEXT:
+        if type(sender) is str:
             self._names.release(self.horizon - self.plan.hold_us)
-            sender, receiver = self._names.number(str(sender), time), self._names.number(str(receiver), time)
-        cells = self._cells
-        cells[0, 0], cells[1, 0], cells[2, 0], cells[3, 0] = sender, receiver, time, amount
-        ints, floats = self._graph.process(cells[0], cells[1], cells[2], cells[3])
+            payer, payee = self._names.number(sender, time), self._names.number(str(receiver), time)
+        else:
+            payer, payee = int(sender), int(receiver)
+        ints, floats = self._graph.process_one(payer, payee, time, amount)
         if self.with_ids:
-            self._first.write(cells[2], (ints, floats))
+            self._first.write(np.array([time]), (ints, floats))
             self._first.release(self.horizon - self.plan.hold_us)
         self._whole = True
         return _joined(ints, floats)
@@ -228,7 +228,7 @@ class PaymentStream:
         if isinstance(identity, str):
             high, low = digests([identity])
         else:
-            high, low = self._cells[4], self._cells[5]
+            high, low = self._cells[0], self._cells[1]
             high[0] = identity
         places, new = self._first.note(high, low)
         if new[0]:
