@@ -254,7 +254,7 @@ class GraphState:
         """Numbers and slots for a block whose accounts are all new."""
         table = self._table
         free = len(table.names) - int(table.counts[0]) + int(table.counts[1])
-        if free < 2 * payments and self._next - self._released > 2 * len(table.names):
+        if free < 2 * payments and self._next - self._released > len(table.names) // 4:
             self._release(bound)
             free = len(table.names) - int(table.counts[0]) + int(table.counts[1])
         if free < 2 * payments:
