@@ -182,7 +182,7 @@ def test_what_a_thread_remembers_of_other_payments_changes_nothing() -> None:
     for stamp in range(0, 3_000 if FULL else 160):
         state = GraphState(plan, threads=1)
         state._piece = 7
-        state._room(0).stamp[0] = stamp
+        state._wiped(0).stamp[0] = stamp
         ints, floats = state.process(*arrays)
         if expected is None:
             expected = ints, floats

@@ -254,10 +254,13 @@ class GraphState:
         """Numbers and slots for a block whose accounts are all new."""
         table = self._table
         free = len(table.names) - int(table.counts[0]) + int(table.counts[1])
-        if free < 2 * payments and self._next - self._released > len(table.names) // 4:
+        wanted = 2 * payments
+        if free < wanted and self._next - self._released > len(table.names) // 4:
             self._release(bound)
             free = len(table.names) - int(table.counts[0]) + int(table.counts[1])
-        if free < 2 * payments:
+            # With a third of them free it pays to come here again only after many payments.
+            wanted = max(wanted, len(table.names) // 3)
+        if free < wanted:
             more = max(2 * payments, len(table.names) // 2)
             fresh = vertex_kernels.empty_vertices(1, more)
             grown = {name: np.concatenate([getattr(table, name), getattr(fresh, name)]) for name in ("names", "used")}
