@@ -11,6 +11,8 @@ from greywater.desk.sentences import Facts, Theme
 
 __all__ = ["PATTERN_WRITERS", "pattern_theme"]
 
+#: Payments of the rings that may be counted.
+_LENGTHS: Final = range(2, 17)
 #: Patterns with one sentence each, whatever the party.
 _OF_THE_PAYMENT: Final = frozenset({"temporal_cycle", "simple_cycle", "chain", "bipartite"})
 
@@ -112,12 +114,8 @@ def _gather_scatter(facts: Facts, theme: Theme) -> str | None:
 
 def _rings(facts: Facts, theme: Theme) -> tuple[float, int]:
     """How many rings, NaN where that is not known, and payments of the shortest."""
-    stem, tail = f"{theme.name}.length_", f".{theme.label}"
-    counts = {
-        int(name[len(stem) : -len(tail)]): value
-        for name, value in facts.values.items()
-        if name.startswith(stem) and name.endswith(tail) and _known(value)
-    }
+    named = {length: facts.value(f"{theme.name}.length_{length}.{theme.label}") for length in _LENGTHS}
+    counts = {length: number for length, number in named.items() if _known(number)}
     if not counts:
         return math.nan, 0
     return math.fsum(counts.values()), min((length for length, number in counts.items() if number > 0), default=0)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
+
 from greywater.desk import wording as say
 from greywater.desk.pattern_sentences import PATTERN_WRITERS, pattern_theme
 from greywater.desk.sentences import WRITERS, Facts, Payment, Role, Theme
@@ -230,9 +232,10 @@ class ReasonWriter:
     def _grouped(self, pushes: list[float], side: Role) -> dict[tuple[str, Role | None, str], list[int]]:
         """Gather the columns that push, by theme, party and direction."""
         groups: dict[tuple[str, Role | None, str], list[int]] = {}
-        for column, key in enumerate(self._keys):
-            if pushes[column] != 0 and math.isfinite(pushes[column]):
-                groups.setdefault(("amount", side, "") if key == ("amount", None, "") else key, []).append(column)
+        given = np.array(pushes[: len(self._keys)])
+        for column in np.flatnonzero(np.isfinite(given) & (given != 0)).tolist():
+            key = self._keys[column]
+            groups.setdefault(("amount", side, "") if key == ("amount", None, "") else key, []).append(column)
         return groups
 
     def _word(self, facts: Facts, columns: list[int], pushes: list[float], total: float) -> Reason:
