@@ -8,11 +8,12 @@ from typing import Final
 
 from greywater.desk import wording as say
 from greywater.desk.sentences import Facts, Theme
+from greywater.features.graph import LONGEST_LENGTH, SHORTEST_LENGTH
 
 __all__ = ["PATTERN_WRITERS", "pattern_theme"]
 
 #: Payments of the rings that may be counted.
-_LENGTHS: Final = range(2, 17)
+_LENGTHS: Final = range(SHORTEST_LENGTH, LONGEST_LENGTH + 1)
 #: Patterns with one sentence each, whatever the party.
 _OF_THE_PAYMENT: Final = frozenset({"temporal_cycle", "simple_cycle", "chain", "bipartite"})
 

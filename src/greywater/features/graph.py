@@ -18,8 +18,8 @@ from greywater.features.windows import window_label
 from greywater.vocab import Int64Array
 
 __all__ = [
-    "DAY_WINDOWS", "DEFAULT_CAP", "PATTERNS", "GraphPlan", "PatternPlan", "default_graph_plan", "follows_the_day",
-    "graph_windows",
+    "DAY_WINDOWS", "DEFAULT_CAP", "LONGEST_LENGTH", "PATTERNS", "SHORTEST_LENGTH", "GraphPlan", "PatternPlan",
+    "default_graph_plan", "follows_the_day", "graph_windows",
 ]  # fmt: skip
 
 #: Names of the patterns; the position of one is its number in the kernels.
