@@ -112,9 +112,9 @@ def _fan_of_list(
         visits += 1
         degree += 1
         party = np.int64(graph.links[position, OTHER])
-        if seen[party] != stamp:
-            seen[party] = stamp
-            distinct += 1
+        # No branch: whether a party was seen is as good as chance, and a wrong guess costs more than the store.
+        distinct += seen[party] != stamp
+        seen[party] = stamp
     for rest in range(w, count):
         c = 2 * (which * count + rest)
         ints[c, k], ints[c + 1, k] = degree, distinct
@@ -186,10 +186,11 @@ def _new_of_list(
             break
         visits += 1
         party = np.int64(graph.links[position, OTHER])
-        if seen[party] != stamp:
-            seen[party], place_of[party], bits[parties] = stamp, parties, 0
-            parties += 1
-        bits[place_of[party]] |= now
+        known = seen[party] == stamp
+        place = np.int64(place_of[party]) if known else parties
+        bits[place] = (bits[place] if known else 0) | now
+        seen[party], place_of[party] = stamp, place
+        parties += not known
     for w in range(first, last):
         new = 0
         for place in range(parties):

@@ -15,6 +15,7 @@ from greywater.kernels.compile import Int, inlined, kernel
 from greywater.kernels.temporal_graph import (
     AMOUNT,
     BASE,
+    BINS,
     IN,
     LATEST,
     NEVER,
@@ -40,6 +41,8 @@ STATISTICS = 8
 TIMES, AMOUNTS, VALUES, SORTED = range(4)
 MICROSECONDS = 1e6
 NOTHING = -1
+#: From so many values on the median looks at bins first.
+MANY = 200
 #: Up to so many values of less than 2^26, sums of squares fit int64.
 FEW, SMALL = 1 << 10, 1 << 26
 
@@ -133,6 +136,7 @@ def _write_window(
 ) -> None:
     """The statistics of the gathered payments later than `bound` and of this one, oldest first."""
     times, amounts, values = scratch.wide[TIMES], scratch.wide[AMOUNTS], scratch.wide[VALUES]
+    counts = scratch.bins
     inside, itself = held, 1 if which == OUT or which == 2 + IN else 0
     while inside > itself and times[inside - 1] <= bound:
         inside -= 1
@@ -142,21 +146,23 @@ def _write_window(
             values[known] = amounts[place]
             known += 1
     ints[2 * row, k] = known
-    describe(values, known, scratch.wide[SORTED], 1.0, floats, 16 * row, k)
+    describe(values, known, scratch.wide[SORTED], counts, 1.0, floats, 16 * row, k)
     gaps = NONE
     for place in range(inside - 2, -1, -1):
         values[gaps] = times[place] - times[place + 1]
         gaps += 1
     ints[2 * row + 1, k] = gaps
-    describe(values, gaps, scratch.wide[SORTED], MICROSECONDS, floats, 16 * row + STATISTICS, k)
+    describe(values, gaps, scratch.wide[SORTED], counts, MICROSECONDS, floats, 16 * row + STATISTICS, k)
 
 
 @kernel
-def describe(values: Int64Array, n: Int, room: Int64Array, unit: Any, floats: Any, row: Int, k: Int) -> None:
+def describe(
+    values: Int64Array, n: Int, room: Int64Array, counts: Any, unit: Any, floats: Any, row: Int, k: Int
+) -> None:
     """Write the eight statistics of values[:n], none negative, to floats[row:row + 8, k], which is NaN, in `unit`s.
 
-    `room` int64[n] is overwritten. Variance has ddof = 1; skewness and excess kurtosis are those of the population,
-    from one pass around the mean in the order given (SEMANTICS: Numbers).
+    `room` int64[n] and `counts` int32[BINS] are overwritten. Variance has ddof = 1; skewness and excess kurtosis are
+    those of the population, from one pass around the mean in the order given (SEMANTICS: Numbers).
     """
     floats[row + SUM, k] = 0.0
     if n == 0:
@@ -176,7 +182,7 @@ def describe(values: Int64Array, n: Int, room: Int64Array, unit: Any, floats: An
     floats[row + MEAN, k] = mean / unit
     floats[row + LEAST, k] = np.float64(least) / unit
     floats[row + MOST, k] = np.float64(most) / unit
-    floats[row + MEDIAN, k] = _median(values, n, room) / unit
+    floats[row + MEDIAN, k] = _median(values, n, least, most, room, counts) / unit
     floats[row + VARIANCE, k] = spread / (known * (known - 1.0)) / (unit * unit)
     if least == most:
         return
@@ -212,22 +218,47 @@ def _sum_and_spread(values: Int64Array, n: Int, most: Int) -> Any:
 
 
 @kernel
-def _median(values: Int64Array, n: Int, room: Int64Array) -> Any:
-    """The middle value, or the mean of the two middle ones; `room` int64[n] is overwritten."""
-    middle = n // 2
-    before = middle if n % 2 == 1 else middle - 1
+def _median(values: Int64Array, n: Int, least: Int, most: Int, room: Int64Array, counts: Any) -> Any:
+    """The middle value, or the mean of the two middle ones.
+
+    `room` int64[n] and `counts` int32[BINS] are overwritten. Many values are first counted in bins of equal width: only
+    those of the middle's bin are looked at again.
+    """
+    if least == most:
+        return np.float64(least)
     if n == 2:
-        return np.float64(values[0] + values[1]) / 2.0
-    for place in range(n):
-        room[place] = values[place]
-    upper = _select(room, n, middle)
-    lower = upper
-    if before < middle:
-        lower = room[0]
-        for place in range(1, middle):
-            lower = max(lower, room[place])
-    if before == middle:
+        return np.float64(least + most) / 2.0
+    middle, inside, first, shift = n // 2, n, np.int64(0), 0
+    if n > MANY:
+        while (most - least) >> shift >= BINS:
+            shift += 1
+        for place in range(BINS):
+            counts[place] = 0
+        for place in range(n):
+            counts[(values[place] - least) >> shift] += 1
+        chosen = 0
+        while first + counts[chosen] <= middle:
+            first += counts[chosen]
+            chosen += 1
+        inside = 0
+        for place in range(n):
+            room[inside] = values[place]
+            inside += (values[place] - least) >> shift == chosen
+    else:
+        chosen = 0
+        for place in range(n):
+            room[place] = values[place]
+    upper = _select(room, inside, middle - first)
+    if n % 2 == 1:
         return np.float64(upper)
+    lower = least
+    if middle > first:
+        for place in range(middle - first):
+            lower = max(lower, room[place])
+    else:
+        edge = least + (chosen << shift)
+        for place in range(n):
+            lower = max(lower, values[place] if values[place] < edge else least)
     return np.float64(lower + upper) / 2.0
 
 

@@ -64,6 +64,8 @@ NEVER = np.int64(-(2**62))
 NOWHERE = -1
 #: Bits of `Arrivals.keep`.
 KEEP_OUT, KEEP_IN = 1, 2
+#: Bins that values are counted in.
+BINS = 512
 #: How many payments ahead `append` asks for memory.
 AHEAD, NEAR = 24, 8
 
@@ -111,13 +113,14 @@ class Scratch(NamedTuple):
 
     marks int32[6, A]: in rows 0 to 2 a mark is set where it equals the current stamp, rows 3 to 5 hold values of marked
     vertices; stamp int64[1]; wide int64[4, R] and narrow
-    int32[10, R] rows of a search.
+    int32[10, R] rows of a search; bins int32[BINS] counts.
     """
 
     marks: Any
     stamp: Any
     wide: Any
     narrow: Any
+    bins: Any
 
 
 def empty_graph(entries: int, vertices: int) -> Graph:
@@ -144,6 +147,7 @@ def empty_scratch(vertices: int, steps: int) -> Scratch:
         np.zeros(1, np.int64),
         np.zeros((4, steps), np.int64),
         np.zeros((10, steps), np.int32),
+        np.zeros(BINS, np.int32),
     )
 
 
