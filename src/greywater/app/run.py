@@ -215,7 +215,7 @@ class _Run:
 
     def _replay(self, features: FeatureSet, workplace: Path) -> tuple[Replayed, TruthReader]:
         if cache_is_cold():
-            self._progress.say("compiling the kernels for this machine: once, about half a minute")
+            self._progress.say("compiling the kernels for this machine: once, a minute or two")
         self._progress.step("working out features", self._project.ledger.next_seq)
         reader = TruthReader.open(self._project.tables)
         engine = Engine(features, threads=self._settings.worker_threads)
