@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from greywater.desk import wording as say
+from greywater.desk.drawing import TOOLTIP, short_name
 from greywater.desk.evidence import EvidenceRow
 from greywater.features.evidence import Evidence, Instance
 
@@ -190,13 +191,18 @@ def _of_length(evidence: Evidence) -> str:
     return f", of {say.count(lengths[0], 'payment')}{' each' if evidence.found > 1 else ''},"
 
 
+def _named(account: object) -> str:
+    """An account in a sentence: long ids are cut, the payments beside it have them whole."""
+    return short_name(str(account), TOOLTIP)
+
+
 def _account(instance: Instance, role: str) -> str:
-    return next((str(each.account) for each in instance.accounts if each.role == role), "")
+    return next((_named(each.account) for each in instance.accounts if each.role == role), "")
 
 
 def _cycle(instance: Instance) -> str:
     facts = instance.measures
-    text = f"{say.count(facts['length'], 'payment')} lead from {instance.payments[0].sender} back to it"
+    text = f"{say.count(facts['length'], 'payment')} lead from {_named(instance.payments[0].sender)} back to it"
     text += f" within {say.duration(facts['duration'])}"
     return text + ("" if math.isnan(facts["share"]) else f"; {say.share(facts['share'])} of the amount comes round")
 
@@ -204,7 +210,7 @@ def _cycle(instance: Instance) -> str:
 def _any_cycle(instance: Instance) -> str:
     facts = instance.measures
     accounts = say.count(facts["length"], "account")
-    text = f"{accounts} pay each other in a ring with {instance.payments[0].sender}"
+    text = f"{accounts} pay each other in a ring with {_named(instance.payments[0].sender)}"
     text += f", all within {say.duration(facts['duration'])}"
     even = facts["share"]
     return text + ("" if math.isnan(even) else f"; the smallest payment is {say.share(even)} of the largest")
@@ -231,7 +237,7 @@ def _gather_scatter(instance: Instance) -> str:
 
 def _chain(instance: Instance) -> str:
     facts = instance.measures
-    text = f"Passed on from {instance.payments[0].sender} in {say.count(facts['hops'], 'payment')}"
+    text = f"Passed on from {_named(instance.payments[0].sender)} in {say.count(facts['hops'], 'payment')}"
     text += f" within {say.duration(facts['duration'])}"
     leak = facts["leak"]
     if leak < 0:
@@ -240,8 +246,8 @@ def _chain(instance: Instance) -> str:
 
 
 def _block(instance: Instance) -> str:
-    payers = [str(each.account) for each in instance.accounts if each.role == "payer"]
-    payees = [str(each.account) for each in instance.accounts if each.role == "payee"]
+    payers = [_named(each.account) for each in instance.accounts if each.role == "payer"]
+    payees = [_named(each.account) for each in instance.accounts if each.role == "payee"]
     duration = say.duration(instance.measures["duration"])
     return f"{' and '.join(payers)} each paid {' and '.join(payees)} within {duration}"
 
