@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,6 +14,7 @@ from greywater.desk.pattern_sentences import PATTERN_WRITERS, pattern_theme
 from greywater.desk.sentences import WRITERS, Facts, Payment, Role, Theme
 from greywater.errors import UsageError
 from greywater.features.feature import Feature
+from greywater.vocab import Float64Array, Int64Array
 
 __all__ = ["MOST_REASONS", "Payment", "Reason", "ReasonWriter", "theme_of"]
 
@@ -165,12 +166,12 @@ class ReasonWriter:
         labels = {name.rpartition(".")[2] for name in self.names}
         windows = ((label, seconds) for label in labels if (seconds := say.window_seconds(label)) is not None)
         self._windows = tuple(sorted(windows, key=lambda window: (window[1], window[0])))
-        self._keys = tuple((theme.name, theme.role, theme.direction) for theme in self._themes)
+        self._groups = {side: _numbered(self._themes, side) for side in ("sender", "receiver")}
 
     def reasons(
         self,
-        values: Iterable[float],
-        contributions: Iterable[float],
+        values: Sequence[float] | Float64Array,
+        contributions: Sequence[float] | Float64Array,
         payment: Payment,
         side: Role,
         *,
@@ -205,8 +206,8 @@ class ReasonWriter:
         UsageError
             The lengths do not fit the names.
         """
-        row = [float(value) for value in values]
-        pushes = [float(push) for push in contributions]
+        row = np.asarray(values, np.float64).tolist()
+        pushes = np.asarray(contributions, np.float64).tolist()
         if len(row) != len(self.names) or len(pushes) not in (len(row), len(row) + 1):
             raise UsageError(
                 f"{len(row)} values and {len(pushes)} contributions for {len(self.names)} features",
@@ -215,28 +216,29 @@ class ReasonWriter:
             )
         by_name = dict(zip(self.names, row, strict=True))
         facts = Facts(by_name, payment, side, self._currency, self._day_windows, self._windows)
-        groups = self._grouped(pushes, side)
-        total = {key: math.fsum(pushes[column] for column in columns) for key, columns in groups.items()}
-        ranked = sorted(groups, key=lambda key: (-total[key], groups[key][0]))
         chosen: list[Reason] = []
         told: set[str] = set()
-        for key in ranked:
-            if len(chosen) == limit or (total[key] <= 0 and chosen):
+        for total, columns in self._ranked(pushes, side):
+            if len(chosen) == limit or (total <= 0 and chosen):
                 break
-            reason = self._word(facts, groups[key], pushes, total[key])
+            reason = self._word(facts, columns.tolist(), pushes, total)
             if reason.text not in told:
                 told.add(reason.text)
                 chosen.append(reason)
         return tuple(chosen) or (self._plain(facts),)
 
-    def _grouped(self, pushes: list[float], side: Role) -> dict[tuple[str, Role | None, str], list[int]]:
-        """Gather the columns that push, by theme, party and direction."""
-        groups: dict[tuple[str, Role | None, str], list[int]] = {}
-        given = np.array(pushes[: len(self._keys)])
-        for column in np.flatnonzero(np.isfinite(given) & (given != 0)).tolist():
-            key = self._keys[column]
-            groups.setdefault(("amount", side, "") if key == ("amount", None, "") else key, []).append(column)
-        return groups
+    def _ranked(self, pushes: list[float], side: Role) -> Iterator[tuple[float, Int64Array]]:
+        """What the columns of each theme, party and direction push together, the strongest first; of equals the first.
+
+        Columns that do not push are left out.
+        """
+        given = np.array(pushes[: len(self.names)])
+        columns = np.flatnonzero(np.isfinite(given) & (given != 0))
+        groups = self._groups[side][columns]
+        numbers, first = np.unique(groups, return_index=True)
+        totals = np.bincount(groups, weights=given[columns])[numbers]
+        for place in np.lexsort((first, -totals)).tolist():
+            yield float(totals[place]), columns[groups == numbers[place]]
 
     def _word(self, facts: Facts, columns: list[int], pushes: list[float], total: float) -> Reason:
         """The sentence of one theme, over its strongest window."""
@@ -286,6 +288,17 @@ class ReasonWriter:
         verb, other = ("sent", "to") if facts.side == "sender" else ("received", "from")
         text = f"{verb} {say.money(payment.amount, payment.currency)} {other} {facts.other}"
         return Reason(text, "payment", (), (), 0.0, role=facts.side)
+
+
+def _numbered(themes: Sequence[Theme], side: Role) -> Int64Array:
+    """A number for each theme, party and direction; the amount is about the entity where it names no party."""
+    numbers: dict[tuple[str, Role | None, str], int] = {}
+    keys = [
+        ("amount", side, "") if (theme.name, theme.role, theme.direction) == ("amount", None, "")
+        else (theme.name, theme.role, theme.direction)
+        for theme in themes
+    ]  # fmt: skip
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
 
 
 def _by_whole_days(facts: Facts, theme: Theme) -> bool:
