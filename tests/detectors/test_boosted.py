@@ -149,7 +149,7 @@ def test_the_threshold_follows_the_stated_costs() -> None:
 
 
 def test_a_tree_may_choose_from_enough_columns_however_few_there_are() -> None:
-    for columns, share in ((3, 1.0), (24, 1.0), (48, 0.5), (240, 0.1), (2_000, 0.1)):
+    for columns, share in ((3, 1.0), (28, 1.0), (56, 0.5), (280, 0.1), (2_000, 0.1)):
         assert trees._settings(BoostedParameters(feature_fraction=0.1), columns, 7, 1)["feature_fraction"] == share
 
 

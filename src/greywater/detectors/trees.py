@@ -21,7 +21,7 @@ __all__ = ["BoostedParameters", "grow_trees", "load_lightgbm", "read_trees"]
 SLEEP: Final = "OMP_WAIT_POLICY"
 
 #: Columns every tree may choose from, however small the share of them asked for.
-LEAST_COLUMNS: Final = 24
+LEAST_COLUMNS: Final = 28
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class BoostedParameters:
     num_leaves: int = 31
     min_data_in_leaf: int = 50
     lambda_l2: float = 10.0
-    feature_fraction: float = 0.1
+    feature_fraction: float = 0.05
     max_bin: int = 127
     positive_weight: float = 1.0
     max_negatives: int = 150_000
