@@ -39,6 +39,8 @@ def transformer(job: dict[str, Any]) -> GraphFeatures:
     settings: dict[str, Any] = {f"{name}_windows": [seconds] for name, seconds in job.get("patterns", {}).items()}
     if settings:
         settings |= {"patterns": list(job["patterns"]), "max_length": job["max_length"]}
+    if "cap" in job:
+        settings["cap"] = job["cap"]
     unit: Literal["D", "us"] = "D" if job.get("by_day") else "us"
     return GraphFeatures(**settings, time_unit=unit, amount_decimals=0, n_threads=job["threads"])
 

@@ -1,0 +1,1 @@
+"""Groups, views, training sets as of a moment, online vectors, statistics, drift, validation and lineage."""
