@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 #: An expression as nested tuples: ("column", name), ("literal", value) or (operator or function, operand, ...).
@@ -85,3 +87,77 @@ _ARITHMETIC: dict[str, Callable[..., Any]] = {
     "+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "/": _divide, "%": _remainder,
     "negative": lambda a: -a, "abs": abs, "min": min, "max": max, "length": len,
 }  # fmt: skip
+
+
+# ---------------------------------------------------------------- statistics
+
+
+def finite(values: Sequence[Any]) -> list[Any]:
+    """The values that are neither null nor NaN nor infinite."""
+    return [value for value in values if value is not None and (not isinstance(value, float) or math.isfinite(value))]
+
+
+def mean(values: Sequence[Any]) -> float | None:
+    """The exact mean of the finite values, rounded once."""
+    there = [Fraction(value) for value in finite(values)]
+    return float(sum(there) / len(there)) if there else None
+
+
+def deviation(values: Sequence[Any]) -> float | None:
+    """The standard deviation (ddof = 1), from exact sums."""
+    there = [Fraction(value) for value in finite(values)]
+    if len(there) < 2:
+        return None
+    centre = sum(there) / len(there)
+    variance = sum((value - centre) ** 2 for value in there) / (len(there) - 1)
+    digits = 2 ** max(0, 1100 - variance.numerator.bit_length() + variance.denominator.bit_length())
+    return float(Fraction(math.isqrt(int(variance * digits * digits)), digits))
+
+
+def quantile(values: Sequence[Any], probability: float) -> float | None:
+    """Linear interpolation between the two values at the rank."""
+    there = sorted(finite(values))
+    if not there:
+        return None
+    rank = probability * (len(there) - 1)
+    low = there[math.floor(rank)]
+    high = there[min(math.floor(rank) + 1, len(there) - 1)]
+    return float(low if low == high else (1 - rank % 1) * low + (rank % 1) * high)
+
+
+def rank_distance(values: Sequence[float], value: float, probability: float) -> float:
+    """By which share of the values the rank of `value` is off that of a quantile."""
+    wanted = probability * (len(values) - 1)
+    below, through = sum(one < value for one in values), sum(one <= value for one in values)
+    return max(below - wanted - 1, wanted - through, 0) / len(values)
+
+
+def histogram(values: Sequence[Any], most_bins: int, narrowest: int) -> tuple[int, int, list[int]]:
+    """(exponent, first bin, counts): the narrowest bins 2^exponent wide, from `narrowest` on, that are not too many."""
+    there = [Fraction(value) for value in finite(values)]
+    exponent = narrowest
+    while True:
+        bins = [math.floor(value / Fraction(2) ** exponent) for value in there]
+        if max(bins) - min(bins) < most_bins:
+            counts = Counter(bins)
+            return exponent, min(bins), [counts[j] for j in range(min(bins), max(bins) + 1)]
+        exponent += 1
+
+
+def octaves(values: Sequence[Any], lowest: int) -> tuple[int, dict[int, int], dict[int, int]]:
+    """Counts at zero, and by floor(log2 |value|) above and below zero."""
+    there = [Fraction(value) for value in finite(values)]
+    sides: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
+    for value in there:
+        if value:
+            octave = lowest
+            while Fraction(2) ** (octave + 1) <= abs(value):
+                octave += 1
+            sides[value < 0][octave] += 1
+    return sum(value == 0 for value in there), dict(sides[0]), dict(sides[1])
+
+
+def most_frequent(values: Sequence[Any], most: int) -> list[tuple[Any, int]]:
+    """The most frequent values, then the smallest."""
+    counts = Counter(value for value in values if value is not None)
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]

@@ -103,7 +103,7 @@ def hashes_of_texts(values: pa.Array) -> HashArray:
     """uint64[n] of a string array without nulls: eight bytes of each at a time."""
     lengths, starts, data = _bytes_of(values)
     words = np.ndarray((max(len(data) - 7, 0),), "<u8", data, strides=(1,))
-    found = _mixed(lengths.astype(np.uint64))
+    found = _mixed(lengths.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15))
     longest = int(lengths.max(initial=0))
     rows = np.arange(len(lengths))
     for at in range(0, min(longest, _longest_at_once), 8):
