@@ -161,3 +161,39 @@ def most_frequent(values: Sequence[Any], most: int) -> list[tuple[Any, int]]:
     """The most frequent values, then the smallest."""
     counts = Counter(value for value in values if value is not None)
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
+
+
+# ---------------------------------------------------------------- validation
+
+
+def missing(value: Any) -> bool:
+    """Null or NaN."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def breaking(kind: str, feature: str, parameters: Mapping[str, Any], rows: Sequence[Row], now_us: int) -> list[bool]:
+    """Which rows break a rule that is neither `unique` nor `expression`."""
+    values = [row.get(feature) for row in rows]
+    if kind == "range":
+        least, most = parameters.get("least", -math.inf), parameters.get("most", math.inf)
+        return [not missing(value) and not least <= value <= most for value in values]
+    if kind == "not_null":
+        return [missing(value) for value in values]
+    if kind == "null_share":
+        share = Fraction(sum(map(missing, values)), len(values)) if values else 0
+        return [missing(value) and share > parameters["most"] for value in values]
+    if kind == "one_of":
+        return [not missing(value) and value not in parameters["values"] for value in values]
+    newest = max((row["event_time"] for row in rows), default=now_us)
+    return [now_us - newest > parameters["most_seconds"] * 1_000_000] * len(rows)
+
+
+def repeated(keys: Sequence[Any], aside: Sequence[bool], known: Sequence[bool]) -> list[bool]:
+    """Which of the rows that are not set aside have the key of an earlier one, or one that is known."""
+    seen: set[Any] = set()
+    found = []
+    for key, out, held in zip(keys, aside, known, strict=True):
+        found.append(not out and (held or key in seen))
+        if not out:
+            seen.add(key)
+    return found

@@ -1,0 +1,314 @@
+"""Holds rows against the rules of their group before they are written: refused, set aside, or kept with a warning."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from greywater.errors import RefusedTypeError, RefusedValueError
+from greywater.features.expressions.operators import among, compared
+from greywater.features.expressions.values import BoolArray, literal, load
+from greywater.featurestore.definitions import FeatureGroup
+from greywater.featurestore.validation_rules import (
+    QUARANTINE_REASON,
+    QUARANTINE_RULE,
+    ReadRule,
+    column_types,
+    read_rules,
+)
+from greywater.stores.feature_ports import EVENT_TIME, KNOWN_TIME, microseconds
+
+__all__ = ["Known", "RuleOutcome", "Validated", "check", "key_digest"]
+
+#: Given the keys and event_time of some rows, bool[n]: which of them the group has already.
+Known = Callable[[pa.Table], BoolArray]
+_shown_rows = 5
+
+
+@dataclass(frozen=True)
+class RuleOutcome:
+    """What became of one rule.
+
+    `rows` break it; of `undecided` rows a condition is neither true nor false, because something in it has no value,
+    and they pass.
+    """
+
+    name: str
+    kind: str
+    feature: str
+    action: str
+    broken: str
+    rows: int
+    undecided: int = 0
+
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        return f"{self.name}: {self.broken} ({self.rows:,} rows)"
+
+
+@dataclass(frozen=True)
+class Validated:
+    """Rows held against the rules of their group.
+
+    Parameters
+    ----------
+    kept : pa.Table
+        The rows to be written, in their order.
+    quarantined : pa.Table
+        Rows set aside, with the columns `quarantine_rule` (the first rule that they break) and `quarantine_reason`
+        (all that is the matter).
+    outcomes : tuple of RuleOutcome
+        One a rule, in their order.
+    """
+
+    kept: pa.Table
+    quarantined: pa.Table
+    outcomes: tuple[RuleOutcome, ...] = field(default=())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Rules that are broken by rows that are kept, and conditions that could not be decided, in words."""
+        broken = [one.sentence for one in self.outcomes if one.action == "warn" and one.rows]
+        undecided = [
+            f"{one.name}: could not be decided for {one.undecided:,} rows, which pass"
+            for one in self.outcomes
+            if one.undecided
+        ]
+        return (*broken, *undecided)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: counts and what became of each rule."""
+        return {
+            "kept": self.kept.num_rows,
+            "quarantined": self.quarantined.num_rows,
+            "rules": [
+                {"name": one.name, "kind": one.kind, "feature": one.feature, "action": one.action, "rows": one.rows,
+                 "undecided": one.undecided}
+                for one in self.outcomes
+            ],
+        }  # fmt: skip
+
+
+def check(rows: pa.Table, group: FeatureGroup, now_us: int, *, known: Known | None = None) -> Validated:
+    """Hold rows against the rules of their group.
+
+    A value is missing where it is null or NaN; a missing value breaks `not_null` and `null_share` only. A condition
+    that is null passes and is counted. `freshness` asks the newest event time of all rows given; `null_share`, where
+    it is broken, is broken by the rows without a value. `unique` looks at the rows that no other rule sets aside: of
+    rows of one key and event time the first is kept, unless the group has one already.
+
+    Parameters
+    ----------
+    rows : pa.Table
+        Keys, event_time and all features of the group, in any order; known_time where there is one.
+    group : FeatureGroup
+    now_us : int
+        The present moment, microseconds since 1970.
+    known : callable, optional
+        Tells `unique` which keys and event times the group has already.
+
+    Raises
+    ------
+    RefusedValueError
+        Where a rule whose action is reject is broken; names the rule, and the first rows by number and key hash.
+        Also where a key or time is null.
+    RefusedTypeError
+        Where a column is absent or of another type than the group declares.
+    UsageError
+        Where a rule does not fit the group.
+    """
+    _check_columns(rows, group)
+    rules = read_rules(group)
+    broken, undecided = _row_rules(rows, rules, now_us)
+    aside = np.zeros(rows.num_rows, np.bool_)
+    for rule, mask in zip(rules, broken, strict=True):
+        if rule.rule.action == "quarantine" and mask is not None:
+            aside |= mask
+    for at, rule in enumerate(rules):
+        if rule.rule.kind == "unique":
+            broken[at] = _repeated(rows, group, np.flatnonzero(~aside), known)
+    masks = [mask if mask is not None else np.zeros(rows.num_rows, np.bool_) for mask in broken]
+    outcomes = tuple(
+        RuleOutcome(
+            rule.name, rule.rule.kind, rule.rule.feature, rule.rule.action, rule.broken, int(mask.sum()),
+            undecided.get(rule.position, 0),
+        )
+        for rule, mask in zip(rules, masks, strict=True)
+    )  # fmt: skip
+    _refuse(rows, group, outcomes, masks)
+    chosen = [at for at, rule in enumerate(rules) if rule.rule.action == "quarantine"]
+    kept, quarantined = _parted(rows, [rules[at] for at in chosen], [masks[at] for at in chosen])
+    return Validated(kept, quarantined, outcomes)
+
+
+def key_digest(values: Sequence[str | int]) -> str:
+    """What messages say instead of a key: 16 hex digits of the SHA-256 of its values as a JSON list.
+
+    Examples
+    --------
+    >>> key_digest(["C1"]) == key_digest(["C1"]) != key_digest(["C2"])
+    True
+    """
+    return hashlib.sha256(json.dumps(list(values), ensure_ascii=False).encode()).hexdigest()[:16]
+
+
+# -------------------------------------------------------------------- rules
+
+
+def _row_rules(rows: pa.Table, rules: Sequence[ReadRule], now_us: int) -> tuple[list[BoolArray | None], dict[int, int]]:
+    """For each rule which rows break it (None of `unique`), and by position how many rows are undecided."""
+    broken: list[BoolArray | None] = []
+    undecided: dict[int, int] = {}
+    for rule in rules:
+        if rule.rule.kind == "unique":
+            broken.append(None)
+        elif rule.rule.kind == "freshness":
+            broken.append(np.full(rows.num_rows, _stale(rows, rule, now_us)))
+        elif rule.expression is not None:
+            holds, decided = rule.expression.truth(rows)
+            broken.append(decided & ~holds)
+            undecided[rule.position] = int(np.count_nonzero(~decided))
+        else:
+            broken.append(_breaks(rows, rule))
+    return broken, undecided
+
+
+def _stale(rows: pa.Table, rule: ReadRule, now_us: int) -> bool:
+    if not rows.num_rows:
+        return False
+    return now_us - int(microseconds(rows.column(EVENT_TIME)).max()) > float(rule.most or 0) * 1e6
+
+
+def _breaks(rows: pa.Table, rule: ReadRule) -> BoolArray:
+    assert rule.kind is not None
+    values = load(rows.column(rule.rule.feature), rule.kind)
+    missing = np.broadcast_to(~values.there, (rows.num_rows,))
+    if rule.rule.kind == "not_null":
+        return missing
+    if rule.rule.kind == "null_share":
+        allowed = missing.sum() <= float(rule.most or 0) * rows.num_rows
+        return np.zeros_like(missing) if allowed else missing
+    if rule.rule.kind == "one_of":
+        return np.asarray(~among(values, rule.values).data & ~missing)
+    found = np.zeros(rows.num_rows, np.bool_)
+    for sign, bound in (("<", rule.least), (">", rule.most)):
+        if bound is not None:
+            kind = "number" if isinstance(bound, float) else rule.kind if rule.kind == "moment" else "whole"
+            found |= compared(sign, values, literal(bound, kind)).data
+    return found
+
+
+def _repeated(rows: pa.Table, group: FeatureGroup, left: NDArray[np.int64], known: Known | None) -> BoolArray:
+    """Of the rows left, those of a key and event time that an earlier one or the group has."""
+    names = [*group.keys, EVENT_TIME]
+    some = rows.select(names).take(pa.array(left))
+    codes = [_codes(some.column(name)) for name in names]
+    order = np.lexsort(codes[::-1])
+    same = np.ones(max(len(order) - 1, 0), np.bool_)
+    for code in codes:
+        same &= code[order[1:]] == code[order[:-1]]
+    repeated = np.zeros(len(left), np.bool_)
+    repeated[order[1:][same]] = True
+    if known is not None and len(left):
+        repeated |= known(some)
+    found = np.zeros(rows.num_rows, np.bool_)
+    found[left[repeated]] = True
+    return found
+
+
+def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """int64[n], equal where the values are."""
+    if pa.types.is_timestamp(column.type):
+        return microseconds(column)
+    if not pa.types.is_integer(column.type):
+        column = pc.dictionary_encode(column.cast(pa.string())).combine_chunks()
+        column = column.chunk(0).indices if isinstance(column, pa.ChunkedArray) else column.indices
+    return np.asarray(column.to_numpy(), np.int64)
+
+
+# ------------------------------------------------------- refused, set aside
+
+
+def _refuse(rows: pa.Table, group: FeatureGroup, outcomes: Sequence[RuleOutcome], masks: Sequence[BoolArray]) -> None:
+    refused = [at for at, one in enumerate(outcomes) if one.action == "reject" and one.rows]
+    if not refused:
+        return
+    first = outcomes[refused[0]]
+    others = ", ".join(outcomes[at].name for at in refused[1:])
+    found = f"{first.rows:,} of {rows.num_rows:,} rows break {first.name}: {first.broken}"
+    found += f"; also broken: {others}" if others else ""
+    about = f", feature {first.feature}" if first.feature else ""
+    where = f"group {group.name} version {group.version}{about}; {_first_rows(rows, group, masks[refused[0]])}"
+    raise RefusedValueError(
+        found, where=where, mend="nothing was written; mend these rows, or register the rule with quarantine or warn"
+    )
+
+
+def _first_rows(rows: pa.Table, group: FeatureGroup, mask: BoolArray) -> str:
+    """The first offending rows by number from 1 and the hash of their key."""
+    places = np.flatnonzero(mask)[:_shown_rows].tolist()
+    shown = [
+        f"row {place + 1} (key {key_digest([rows.column(name)[place].as_py() for name in group.keys])})"
+        for place in places
+    ]
+    return f"first: {', '.join(shown)}"
+
+
+def _parted(rows: pa.Table, rules: Sequence[ReadRule], masks: Sequence[BoolArray]) -> tuple[pa.Table, pa.Table]:
+    """The rows that break none of the rules, and the others with rule and reason."""
+    aside = np.logical_or.reduce(masks) if masks else np.zeros(rows.num_rows, np.bool_)
+    places = np.flatnonzero(aside)
+    first = np.array([rule.name for rule in rules] or [""])
+    which, reason = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    reasons: list[str] = [""]
+    if len(places):
+        breaks = np.stack([mask[places] for mask in masks], axis=1)
+        which = np.argmax(breaks, axis=1)
+        kinds, reason = np.unique(breaks, axis=0, return_inverse=True)
+        reasons = ["; ".join(rule.broken for rule, hit in zip(rules, kind, strict=True) if hit) for kind in kinds]
+    texts = {
+        QUARANTINE_RULE: pa.array(first.tolist(), pa.string()).take(pa.array(which)),
+        QUARANTINE_REASON: pa.array(reasons, pa.string()).take(pa.array(reason.reshape(-1))),
+    }
+    quarantined = rows.take(pa.array(places))
+    for name, column in texts.items():
+        quarantined = quarantined.append_column(name, column)
+    return (rows.filter(pa.array(~aside)) if len(places) else rows), quarantined
+
+
+def _check_columns(rows: pa.Table, group: FeatureGroup) -> None:
+    where = f"group {group.name} version {group.version}"
+    for name, wanted in column_types(group).items():
+        place = rows.schema.get_field_index(name)
+        if place < 0:
+            if name == KNOWN_TIME:
+                continue
+            raise RefusedTypeError(
+                f"the rows have no single column {name!r}", where=where, mend="give keys, event_time and all features"
+            )
+        column = rows.column(place)
+        if _plain_type(column.type) != wanted:
+            raise RefusedTypeError(
+                f"column {name!r} is of type {column.type}, and the group says {wanted}",
+                where=where,
+                mend="convert it, or register another version of the group",
+            )
+        if column.null_count and name in (*group.keys, EVENT_TIME, KNOWN_TIME):
+            row = pc.index(pc.is_null(column), True).as_py() + 1
+            raise RefusedValueError(
+                f"{column.null_count:,} rows have no {name}", where=f"{where}; first: row {row}", mend="leave them out"
+            )
+
+
+def _plain_type(dtype: pa.DataType) -> pa.DataType:
+    inside = dtype.value_type if pa.types.is_dictionary(dtype) else dtype
+    return pa.string() if pa.types.is_large_string(inside) else inside
