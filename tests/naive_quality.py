@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 #: An expression as nested tuples: ("column", name), ("literal", value) or (operator or function, operand, ...).
@@ -197,3 +198,70 @@ def repeated(keys: Sequence[Any], aside: Sequence[bool], known: Sequence[bool]) 
         if not out:
             seen.add(key)
     return found
+
+
+# --------------------------------------------------------------------- drift
+
+
+def psi(reference: Mapping[Any, int], live: Mapping[Any, int]) -> float:
+    """The population stability index of two counts by bin."""
+    total = 0.0
+    for key in {*reference, *live}:
+        if reference.get(key, 0) + live.get(key, 0):
+            q = max(reference.get(key, 0), 0.5) / sum(reference.values())
+            p = max(live.get(key, 0), 0.5) / sum(live.values())
+            total += (p - q) * math.log(p / q)
+    return total
+
+
+def jensen_shannon(reference: Mapping[Any, int], live: Mapping[Any, int]) -> float:
+    """The root of the Jensen-Shannon divergence in bits."""
+    total = 0.0
+    for key in {*reference, *live}:
+        q = reference.get(key, 0) / sum(reference.values())
+        p = live.get(key, 0) / sum(live.values())
+        total += sum(one * math.log2(2 * one / (p + q)) / 2 for one in (p, q) if one)
+    return math.sqrt(max(total, 0.0))
+
+
+def chi_square(reference: Mapping[Any, int], live: Mapping[Any, int]) -> tuple[float, int]:
+    """Pearson's statistic, and degrees of freedom."""
+    n, m = sum(reference.values()), sum(live.values())
+    total, keys = 0.0, [key for key in {*reference, *live} if reference.get(key, 0) + live.get(key, 0)]
+    for key in keys:
+        for counts, size in ((reference, n), (live, m)):
+            expected = (reference.get(key, 0) + live.get(key, 0)) * size / (n + m)
+            total += (counts.get(key, 0) - expected) ** 2 / expected
+    return total, len(keys) - 1
+
+
+def share_up_to(values: Sequence[float], value: float) -> float:
+    """The distribution function."""
+    return sum(one <= value for one in values) / len(values)
+
+
+def kolmogorov_smirnov(reference: Sequence[float], live: Sequence[float]) -> float:
+    """The greatest distance of the distribution functions at any value."""
+    return max(abs(share_up_to(reference, value) - share_up_to(live, value)) for value in [*reference, *live])
+
+
+def wasserstein(reference: Sequence[float], live: Sequence[float]) -> float:
+    """The area between the distribution functions."""
+    both = sorted([*reference, *live])
+    return sum(abs(share_up_to(reference, low) - share_up_to(live, low)) * (high - low) for low, high in pairwise(both))
+
+
+def number_bins(values: Sequence[Any], reference: Sequence[Any], live: Sequence[Any]) -> Counter[Any]:
+    """Counts by bin (each value, or tenths of the reference), missing values in one of their own."""
+    ordered = sorted(value for value in reference if not missing(value))
+    distinct = {value for value in [*reference, *live] if not missing(value)}
+    if len(distinct) <= 20 or not ordered:
+        return Counter("missing" if missing(value) else ("value", value) for value in values)
+    edges = {ordered[len(ordered) * part // 10] for part in range(1, 10)}
+    return Counter("missing" if missing(value) else sum(edge < value for edge in edges) for value in values)
+
+
+def category_bins(values: Sequence[Any], reference: Sequence[Any], live: Sequence[Any], most: int) -> Counter[Any]:
+    """Counts by category: the most frequent of both, all others, missing."""
+    kept = {value for value, _ in most_frequent([*reference, *live], most)}
+    return Counter("missing" if value is None else ("kept", value) if value in kept else "other" for value in values)
