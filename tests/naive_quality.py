@@ -265,3 +265,16 @@ def category_bins(values: Sequence[Any], reference: Sequence[Any], live: Sequenc
     """Counts by category: the most frequent of both, all others, missing."""
     kept = {value for value, _ in most_frequent([*reference, *live], most)}
     return Counter("missing" if value is None else ("kept", value) if value in kept else "other" for value in values)
+
+
+# ---------------------------------------------------------------------- bias
+
+
+def label_counts(
+    rows: Sequence[Row], label: str, positive: Any, attributes: Sequence[str], chosen: Sequence[Any]
+) -> tuple[int, int, int]:
+    """(rows, positives, negatives) of the slice in which the attributes have the chosen values."""
+    inside = [row for row in rows if all(row[name] == value for name, value in zip(attributes, chosen, strict=True))]
+    labelled = [row[label] for row in inside if not missing(row[label])]
+    positives = sum(value == positive for value in labelled)
+    return len(inside), positives, len(labelled) - positives
