@@ -211,7 +211,7 @@ def _sliced(
     counts = np.bincount(place * 3 + labels, minlength=math.prod(shape) * 3).reshape(-1, 3)
     for at, found in enumerate(counts):
         chosen = np.unravel_index(at, shape)
-        yield tuple((name, levels[k][chosen[k]]) for k, name in enumerate(names)), found
+        yield tuple((name, levels[k][int(chosen[k])]) for k, name in enumerate(names)), found
 
 
 def _rate(attributes: Slice, counts: Int64Array, confidence: float) -> SliceRate:

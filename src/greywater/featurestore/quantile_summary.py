@@ -115,11 +115,11 @@ class QuantileSummary:
         for part in parts:
             for total, one in zip((below, through, slack), _ranks(part, points), strict=True):
                 total += one
-        through = np.maximum.accumulate(np.rint(through)).astype(np.int64)
-        below = np.maximum.accumulate(np.rint(below)).astype(np.int64)
-        through[-1] = sum(part.count for part in parts)
-        below = np.minimum(np.maximum(below, np.concatenate([[0], through[:-1]])), through)
-        return cls._of_points(points, below, through, math.ceil(slack.max()) + 1 if slack.any() else 0)
+        upto = np.maximum.accumulate(np.rint(through)).astype(np.int64)
+        upto[-1] = sum(part.count for part in parts)
+        under = np.maximum.accumulate(np.rint(below)).astype(np.int64)
+        under = np.minimum(np.maximum(under, np.concatenate([[0], upto[:-1]])), upto)
+        return cls._of_points(points, under, upto, math.ceil(slack.max()) + 1 if slack.any() else 0)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -108,7 +108,8 @@ class FeatureStatistics:
         return cls(**plain, **parts)
 
 
-_plain: Final = ("name", "dtype", "rows", "nulls", "nans", "below_all", "above_all", "least", "greatest")
+_counts: Final = ("rows", "nulls", "nans", "below_all", "above_all")
+_plain: Final = ("name", "dtype", *_counts, "least", "greatest")
 _parts: Final[dict[str, Any]] = {
     "distinct": Distinct, "moments": Moments, "quantiles": QuantileSummary, "histogram": Histogram,
     "magnitudes": Magnitudes, "top": TopValues,
@@ -204,30 +205,18 @@ def merge(parts: Sequence[GroupStatistics]) -> GroupStatistics:
 
 
 def _merged(parts: Sequence[FeatureStatistics]) -> FeatureStatistics:
-    def total(name: str) -> int:
-        return sum(getattr(part, name) for part in parts)
-
     def together(name: str) -> Any:
         there = [part for one in parts if (part := getattr(one, name)) is not None]
         return _parts[name].merged(there) if there else None
 
+    totals: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in _counts}
+    ends: dict[str, Any] = {
+        name: choose((value for part in parts if (value := getattr(part, name)) is not None), default=None)
+        for name, choose in (("least", min), ("greatest", max))
+    }
     return FeatureStatistics(
-        name=parts[0].name,
-        dtype=parts[0].dtype,
-        **{name: total(name) for name in ("rows", "nulls", "nans", "below_all", "above_all")},
-        least=_extreme(min, [part.least for part in parts]),
-        greatest=_extreme(max, [part.greatest for part in parts]),
-        **{name: together(name) for name in _parts},
+        name=parts[0].name, dtype=parts[0].dtype, **totals, **ends, **{name: together(name) for name in _parts}
     )
-
-
-_T = TypeVar("_T")
-
-
-def _extreme(choose: Any, values: Sequence[_T | None]) -> _T | None:
-    there = [value for value in values if value is not None]
-    found: _T | None = choose(there) if there else None
-    return found
 
 
 # --------------------------------------------------------------- describing

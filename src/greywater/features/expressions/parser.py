@@ -47,14 +47,13 @@ class _Parser:
         self._depth = 0
 
     def whole(self) -> tuple[Node, ...]:
-        if self._ended:
+        if self._ended():
             raise refused("the expression is empty", self._token.place, "write a condition such as score >= 0")
         self._expression(0)
-        if not self._ended:
+        if not self._ended():
             raise refused(f"{self._token.said} does not go on what stands before it", self._token.place)
         return tuple(self._nodes)
 
-    @property
     def _ended(self) -> bool:
         return self._token.kind == "end"
 
