@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from greywater.errors import InputError, RefusedTypeError, RefusedValueError, UsageError
+from greywater.errors import InputError, RefusedTypeError, RefusedValueError
 from greywater.featurestore.canonical import UTC_TIME, canonical_table
 from greywater.stores.feature_ports import microseconds
 from greywater.vocab import Int64Array

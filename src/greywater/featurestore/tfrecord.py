@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, NamedTuple
 
@@ -23,7 +24,10 @@ from greywater.kernels.crc32c import FRAME_BYTES, TABLES, find_records, frame_re
 from greywater.stores.durable import store_errors
 from greywater.vocab import Int64Array
 
-__all__ = ["Doubles", "Feature", "TFRecordWriter", "encode_examples", "parse_example", "read_examples", "read_records"]
+__all__ = [
+    "Doubles", "Feature", "TFRecordWriter", "encode_examples", "parse_example", "read_columns", "read_examples",
+    "read_records",
+]  # fmt: skip
 
 #: How float64 columns are stored: rounded to the format's 32-bit floats, or their 8 bytes as they are.
 Doubles = Literal["float", "bytes"]
@@ -90,7 +94,7 @@ def encode_examples(table: pa.Table, *, doubles: Doubles = "float") -> tuple[Oct
     """The rows of a table as serialised tf.train.Example messages, keys in the order of their UTF-8 bytes.
 
     float32 and float64 become float lists, bool and whole numbers int64 lists, timestamps int64 lists of microseconds
-    since 1970, strings and binary bytes lists (UTF-8). A null has no entry at all, as `FixedLenFeature` with a
+    since 1970, dates int64 lists of days since 1970, strings and binary bytes lists (UTF-8). A null has no entry at all, as `FixedLenFeature` with a
     default and `VarLenFeature` expect; NaN stays NaN.
 
     Returns
@@ -171,6 +175,24 @@ def read_examples(path: Path) -> Iterator[dict[str, Feature]]:
             raise FormatError(error.found, where=f"{path}, record {number}", mend=error.mend) from error
 
 
+def read_columns(path: Path, schema: pa.Schema, *, doubles: Doubles = "float") -> pa.Table:
+    """The table that TFRecordWriter wrote, in the dtypes of `schema`; what a record lacks is null.
+
+    Raises
+    ------
+    FormatError
+        A record is damaged, or holds another kind of list or more than one value.
+    """
+    tables = []
+    examples = read_examples(path)
+    number = 0
+    while batch := list(islice(examples, ROWS)):
+        columns = [_column(batch, field, doubles, f"{path}, from record {number} on") for field in schema]
+        tables.append(pa.table(columns, schema))
+        number += len(batch)
+    return pa.concat_tables(tables) if tables else schema.empty_table()
+
+
 def parse_example(record: bytes) -> dict[str, Feature]:
     """Parse one serialised tf.train.Example: any order of keys, packed or unpacked lists, unknown fields skipped.
 
@@ -228,6 +250,8 @@ def _payload(name: str, column: pa.Array, doubles: Doubles) -> tuple[str, pa.Arr
         return "float", _fixed(column, np.dtype("<f4"))
     if pa.types.is_timestamp(kind):
         column = column.cast(pa.timestamp("us", tz=kind.tz)).cast(pa.int64())
+    elif pa.types.is_date32(kind):
+        column = column.cast(pa.int32())
     elif not pa.types.is_boolean(kind) and not pa.types.is_integer(kind):
         raise RefusedTypeError(
             f"no list of tf.train.Example holds {kind}",
@@ -385,6 +409,35 @@ def _feature(message: bytes) -> Feature:
             if item.number == 1:
                 values.extend(_values(kind, item))
     return Feature(kind, tuple(values))
+
+
+def _column(batch: list[dict[str, Feature]], field: pa.Field, doubles: Doubles, where: str) -> pa.Array:
+    """One column of parsed records."""
+    kind = field.type
+    missing = Feature("", ())
+    found = [example.get(field.name, missing) for example in batch]
+    packed = pa.types.is_float64(kind) and doubles == "bytes"
+    if pa.types.is_string(kind) or packed:
+        wanted = "bytes"
+    else:
+        wanted = "float" if pa.types.is_floating(kind) else "int64"
+    if any(one.values and (one.kind != wanted or len(one.values) > 1) for one in found):
+        raise FormatError(f"column {field.name} is not one value of a list of {wanted}", where=where)
+    values = [one.values[0] if one.values else None for one in found]
+    try:
+        if packed:
+            return pa.array([None if value is None else struct.unpack("<d", value)[0] for value in values], kind)
+        if pa.types.is_string(kind):
+            return pa.array([None if value is None else value.decode() for value in values], kind)
+        if wanted == "float":
+            return pa.array(values, kind)
+        if pa.types.is_boolean(kind):
+            return pa.array(values, pa.int64()).cast(kind)
+        if pa.types.is_uint64(kind):
+            return pa.array([None if value is None else value & (1 << 64) - 1 for value in values], kind)
+        return pa.array(values, pa.int32() if pa.types.is_date(kind) else pa.int64()).cast(kind)
+    except (struct.error, UnicodeDecodeError, pa.ArrowInvalid) as error:
+        raise FormatError(f"column {field.name} does not hold {kind}: {error}", where=where) from error
 
 
 def _values(kind: str, item: _Field) -> Sequence[Any]:
