@@ -72,12 +72,12 @@ class NpyWriter:
         self._spools: dict[str, tuple[Any, Path, int]] = {}
         self._with_nulls: set[str] = set()
         self._rows = 0
-        self._paths = _paths(stem, self._alone)
+        self._paths, self._valid = _paths(stem, self._alone)
         if self._matrix:
             self._begin(self._paths[""], np.dtype("<f8"))
         for name in self._alone:
             kind = schema.field(name).type
-            self._begin(self._paths[f"{name}.valid"], np.dtype(np.bool_))
+            self._begin(self._valid[name], np.dtype(np.bool_))
             if pa.types.is_string(kind):
                 self._spool(name)
             else:
@@ -92,7 +92,7 @@ class NpyWriter:
             valid = np.asarray(column.is_valid())
             if not valid.all():
                 self._with_nulls.add(name)
-            self._put(self._paths[f"{name}.valid"], valid)
+            self._put(self._valid[name], valid)
             if name in self._spools:
                 sink, path, width = self._spools[name]
                 longest = pc.max(pc.utf8_length(column)).as_py() or 0
@@ -124,7 +124,7 @@ class NpyWriter:
         self._stack.close()
         for name in self._alone:
             if name not in self._with_nulls:
-                self._paths[f"{name}.valid"].unlink()
+                self._valid[name].unlink()
         return [*self._kept(), self._sidecar()]
 
     def abandon(self) -> None:
@@ -150,7 +150,7 @@ class NpyWriter:
             file.write(np.ascontiguousarray(values, dtype).tobytes())
 
     def _kept(self) -> list[Path]:
-        valid = {self._paths[f"{name}.valid"] for name in self._alone if name not in self._with_nulls}
+        valid = {self._valid[name] for name in self._alone if name not in self._with_nulls}
         return [path for path in self._open if path not in valid]
 
     def _sidecar(self) -> Path:
@@ -162,7 +162,7 @@ class NpyWriter:
             else:
                 one["file"] = self._paths[name].name
                 if name in self._with_nulls:
-                    one["valid"] = self._paths[f"{name}.valid"].name
+                    one["valid"] = self._valid[name].name
             columns.append(one)
         path = self._stem.with_name(f"{self._stem.name}.columns.json")
         path.write_text(json.dumps({"rows": self._rows, "columns": columns}, indent=1), encoding="utf-8")
@@ -198,10 +198,10 @@ def read_npy(sidecar: Path) -> pa.Table:
     return pa.table(arrays, [one["name"] for one in columns])
 
 
-def _paths(stem: Path, alone: Sequence[str]) -> dict[str, Path]:
-    """File of each column, of its valid values, and of the matrix (under ""); names that meet are numbered."""
-    paths = {"": stem.with_name(f"{stem.name}.npy")}
-    taken = {"", "columns"}
+def _paths(stem: Path, alone: Sequence[str]) -> tuple[dict[str, Path], dict[str, Path]]:
+    """File of each column and, under "", of the matrix; and of which values are there. Names that meet are numbered."""
+    paths, valid = {"": stem.with_name(f"{stem.name}.npy")}, {}
+    taken: set[str] = set()
     for name in alone:
         plain = re.sub(r"[^A-Za-z0-9_.\-]", "_", name).strip(".") or "column"
         number, free = 1, plain
@@ -210,8 +210,8 @@ def _paths(stem: Path, alone: Sequence[str]) -> dict[str, Path]:
             free = f"{plain}_{number}"
         taken |= {free.lower(), f"{free.lower()}.valid"}
         paths[name] = stem.with_name(f"{stem.name}.{free}.npy")
-        paths[f"{name}.valid"] = stem.with_name(f"{stem.name}.{free}.valid.npy")
-    return paths
+        valid[name] = stem.with_name(f"{stem.name}.{free}.valid.npy")
+    return paths, valid
 
 
 def _header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
@@ -255,7 +255,8 @@ def _arrow(one: dict[str, Any], loaded: dict[str, np.ndarray[Any, Any]], kind: p
     missing = ~np.asarray(loaded[one["valid"]]) if "valid" in one else None
     if pa.types.is_timestamp(kind):
         return pa.array(np.asarray(values).view(np.int64), mask=missing).cast(kind)
-    return pa.array(np.asarray(values), kind, mask=missing)
+    # Arrow ends NumPy's text at a U+0000 inside it; Python's strings do not.
+    return pa.array(values.astype(object) if pa.types.is_string(kind) else np.asarray(values), kind, mask=missing)
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

@@ -94,8 +94,8 @@ def encode_examples(table: pa.Table, *, doubles: Doubles = "float") -> tuple[Oct
     """The rows of a table as serialised tf.train.Example messages, keys in the order of their UTF-8 bytes.
 
     float32 and float64 become float lists, bool and whole numbers int64 lists, timestamps int64 lists of microseconds
-    since 1970, dates int64 lists of days since 1970, strings and binary bytes lists (UTF-8). A null has no entry at all, as `FixedLenFeature` with a
-    default and `VarLenFeature` expect; NaN stays NaN.
+    since 1970, dates int64 lists of days since 1970, strings and binary bytes lists (UTF-8). A null has no entry at
+    all, as `FixedLenFeature` with a default and `VarLenFeature` expect; NaN stays NaN.
 
     Returns
     -------
