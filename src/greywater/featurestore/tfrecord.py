@@ -8,8 +8,7 @@ lists of bytes, of 32-bit floats, or of 64-bit whole numbers.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, NamedTuple
@@ -40,11 +39,11 @@ NOTHING: Final = pa.scalar(b"", pa.large_binary())
 
 #: Field numbers of the lists in `Feature`, and the byte that opens each (length-delimited).
 KINDS: Final = {1: "bytes", 2: "float", 3: "int64"}
+ONE_FLOAT: Final = struct.Struct("<f")
 OPENS: Final = {"bytes": b"\x0a", "float": b"\x12", "int64": b"\x1a"}
 
 
-@dataclass(frozen=True)
-class Feature:
+class Feature(NamedTuple):
     """One entry of an Example.
 
     Parameters
@@ -207,18 +206,13 @@ def parse_example(record: bytes) -> dict[str, Feature]:
     {'n': Feature(kind='int64', values=(7,))}
     """
     found: dict[str, Feature] = {}
-    for features in _messages(record, 1):
-        for entry in _messages(features, 1):
-            key, feature = b"", Feature("", ())
-            for field in _fields(entry):
-                if field.number == 1 and field.wire == 2:
-                    key = field.content
-                elif field.number == 2 and field.wire == 2:
-                    feature = _feature(field.content)
-            try:
-                found[key.decode()] = feature
-            except UnicodeDecodeError as error:
-                raise _not_an_example("a key is not UTF-8") from error
+    for number, wire, features, _ in _fields(record):
+        if number != 1 or wire != 2:
+            continue
+        for inner, inner_wire, entry, _ in _fields(features):
+            if inner == 1 and inner_wire == 2:
+                name, feature = _entry(entry)
+                found[name] = feature
     return found
 
 
@@ -347,13 +341,8 @@ def _bytes_of(values: pa.Array) -> tuple[Octets, Int64Array]:
 # Reading --------------------------------------------------------------------------------------------------------
 
 
-class _Field(NamedTuple):
-    """One field of a message: its number, wire type (0 varint, 1 eight bytes, 2 delimited, 5 four bytes), content."""
-
-    number: int
-    wire: int
-    content: bytes
-    value: int
+#: One field of a message: number, wire type (0 varint, 1 eight bytes, 2 delimited, 5 four bytes), content, value.
+_Field = tuple[int, int, bytes, int]
 
 
 def _read_varint(message: bytes, place: int) -> tuple[int, int]:
@@ -369,45 +358,63 @@ def _read_varint(message: bytes, place: int) -> tuple[int, int]:
     raise _not_an_example("a whole number has more than ten bytes")
 
 
-def _fields(message: bytes) -> Iterator[_Field]:
-    place = 0
-    while place < len(message):
-        tag, place = _read_varint(message, place)
+def _fields(message: bytes) -> list[_Field]:
+    found: list[_Field] = []
+    place, end = 0, len(message)
+    while place < end:
+        tag = message[place]  # nearly all tags and sizes are one byte
+        place += 1
+        if tag > 127:
+            tag, place = _read_varint(message, place - 1)
         number, wire = tag >> 3, tag & 7
         if number == 0:
             raise _not_an_example("field number 0")
-        if wire == 0:
-            value, place = _read_varint(message, place)
-            yield _Field(number, wire, b"", value)
-            continue
         if wire == 2:
-            size, place = _read_varint(message, place)
+            if place < end and message[place] < 128:
+                size = message[place]
+                place += 1
+            else:
+                size, place = _read_varint(message, place)
+        elif wire == 0:
+            value, place = _read_varint(message, place)
+            found.append((number, wire, b"", value))
+            continue
         elif wire in (1, 5):
             size = 8 if wire == 1 else 4
         else:
             raise _not_an_example(f"wire type {wire}")
-        if size > len(message) - place:
+        if size > end - place:
             raise _not_an_example("a field is longer than the message")
-        yield _Field(number, wire, message[place : place + size], 0)
+        found.append((number, wire, message[place : place + size], 0))
         place += size
+    return found
 
 
-def _messages(message: bytes, number: int) -> Iterator[bytes]:
-    return (field.content for field in _fields(message) if field.number == number and field.wire == 2)
+def _entry(message: bytes) -> tuple[str, Feature]:
+    key, feature = b"", Feature("", ())
+    for number, wire, content, _ in _fields(message):
+        if number == 1 and wire == 2:
+            key = content
+        elif number == 2 and wire == 2:
+            feature = _feature(content)
+    try:
+        return key.decode(), feature
+    except UnicodeDecodeError as error:
+        raise _not_an_example("a key is not UTF-8") from error
 
 
 def _feature(message: bytes) -> Feature:
     """The last list that was set, lists of one kind that come in parts joined, as protocol buffers merge them."""
     kind = ""
     values: list[Any] = []
-    for field in _fields(message):
-        if field.number not in KINDS or field.wire != 2:
+    for number, wire, content, _ in _fields(message):
+        if number not in KINDS or wire != 2:
             continue
-        if KINDS[field.number] != kind:
-            kind, values = KINDS[field.number], []
-        for item in _fields(field.content):
-            if item.number == 1:
-                values.extend(_values(kind, item))
+        if KINDS[number] != kind:
+            kind, values = KINDS[number], []
+        for item in _fields(content):
+            if item[0] == 1:
+                values += _values(kind, item)
     return Feature(kind, tuple(values))
 
 
@@ -440,22 +447,23 @@ def _column(batch: list[dict[str, Feature]], field: pa.Field, doubles: Doubles, 
         raise FormatError(f"column {field.name} does not hold {kind}: {error}", where=where) from error
 
 
-def _values(kind: str, item: _Field) -> Sequence[Any]:
-    if kind == "bytes" and item.wire == 2:
-        return [item.content]
-    if kind == "float" and item.wire in (2, 5):
-        if len(item.content) % 4:
+def _values(kind: str, item: _Field) -> tuple[Any, ...]:
+    _, wire, content, value = item
+    if kind == "float" and wire in (2, 5):
+        if len(content) % 4:
             raise _not_an_example("a list of floats is cut off")
-        return struct.unpack(f"<{len(item.content) // 4}f", item.content)
-    if kind == "int64" and item.wire == 0:
-        return [_signed(item.value)]
-    if kind == "int64" and item.wire == 2:
+        return ONE_FLOAT.unpack(content) if len(content) == 4 else struct.unpack(f"<{len(content) // 4}f", content)
+    if kind == "bytes" and wire == 2:
+        return (content,)
+    if kind == "int64" and wire == 0:
+        return (_signed(value),)
+    if kind == "int64" and wire == 2:
         whole, place = [], 0
-        while place < len(item.content):
-            value, place = _read_varint(item.content, place)
+        while place < len(content):
+            value, place = _read_varint(content, place)
             whole.append(_signed(value))
-        return whole
-    return []
+        return tuple(whole)
+    return ()
 
 
 def _signed(value: int) -> int:
