@@ -23,10 +23,11 @@ from greywater.errors import (
 from greywater.featurestore.definitions import FeatureField, FeatureGroup, FeatureView, RequestValue
 from greywater.featurestore.splits import GroupSplit, RandomSplit, Split, TimeSplit
 from greywater.featurestore.training_record import TrainingRecord, moment_us
-from greywater.featurestore.training_set import TrainingSet, assemble, remake, training_set
+from greywater.featurestore.training_set import assemble, remake
 from tests.featurestore.training_world import (
     CREDIT,
     DAY,
+    END,
     GROUPS,
     NUMBERS,
     VIEW,
@@ -34,19 +35,10 @@ from tests.featurestore.training_world import (
     bank,
     fill,
     label_rows,
+    make,
     slow_join,
     times,
 )
-
-END = 30 * DAY
-
-
-def make(offline: SmallOffline, labels: pa.Table, **changed: Any) -> TrainingSet:
-    given: dict[str, Any] = {
-        "view": VIEW, "groups": GROUPS, "start": 2 * DAY, "end": END, "name": "march", "row_id": "tx",
-        "as_known_at": 25 * DAY, "join": slow_join, **changed,
-    }  # fmt: skip
-    return training_set(offline=offline, labels=labels, **given)
 
 
 def test_a_set_has_ids_labels_features_and_parts_as_of_each_moment() -> None:

@@ -45,8 +45,19 @@ from greywater.featurestore.writers import (
     write_training_set,
     write_training_set_again,
 )
-from tests.featurestore.test_training_set import END, make
-from tests.featurestore.training_world import DAY, GROUPS, NUMBERS, VIEW, bank, fill, label_rows, slow_join, times
+from tests.featurestore.training_world import (
+    DAY,
+    END,
+    GROUPS,
+    NUMBERS,
+    VIEW,
+    bank,
+    fill,
+    label_rows,
+    make,
+    slow_join,
+    times,
+)
 
 FULL = os.environ.get("GREYWATER_FULL") == "1"
 KILLS = 50 if FULL else 3
@@ -332,8 +343,7 @@ os.fsync = counted
 from greywater.featurestore.part_files import FileLayout
 from greywater.featurestore.splits import TimeSplit
 from greywater.featurestore.writers import save_training_set
-from tests.featurestore.test_training_set import make
-from tests.featurestore.training_world import bank, label_rows
+from tests.featurestore.training_world import bank, label_rows, make
 save_training_set(make(bank(), label_rows(), split=TimeSplit()), Path(sys.argv[1]), FileLayout(rows_per_file=20))
 print(count)
 """

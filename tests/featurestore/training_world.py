@@ -17,10 +17,12 @@ from greywater.featurestore.definitions import (
     RequestValue,
     ViewFeature,
 )
+from greywater.featurestore.training_set import TrainingSet, training_set
 from greywater.stores.feature_ports import GroupCommit, GroupLayout, Offline, SortedRun
 from greywater.stores.ports import Finding
 
 DAY = 86_400_000_000
+END = 30 * DAY
 UTC = pa.timestamp("us", tz="UTC")
 
 BANDS = [None, "", "a,b", 'say "no"', "two\r\nlines", "a\ttab", " blank", "d\u00e9j\u00e0"]
@@ -203,3 +205,12 @@ def label_rows(seed: int = 5, count: int = 120, first: int = 0) -> pa.Table:
         "known_since": times([chance.choice([moment + DAY, moment + 20 * DAY, None]) for moment in at]),
         "segment": [chance.choice(["retail", "corporate"]) for _ in at],
     })  # fmt: skip
+
+
+def make(offline: SmallOffline, labels: pa.Table, **changed: Any) -> TrainingSet:
+    """A set of all defaults but those changed."""
+    given: dict[str, Any] = {
+        "view": VIEW, "groups": GROUPS, "start": 2 * DAY, "end": END, "name": "march", "row_id": "tx",
+        "as_known_at": 25 * DAY, "join": slow_join, **changed,
+    }  # fmt: skip
+    return training_set(offline=offline, labels=labels, **given)

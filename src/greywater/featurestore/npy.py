@@ -14,9 +14,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -67,21 +66,16 @@ class NpyWriter:
         self._stem, self._schema = stem, schema
         self._matrix = list(features) if features and layout != "columns" and not strange else []
         self._alone = [name for name in schema.names if name not in self._matrix]
-        self._stack = ExitStack()
-        self._open: dict[Path, tuple[BinaryIO, np.dtype[Any]]] = {}
-        self._spools: dict[str, tuple[Any, Path, int]] = {}
-        self._with_nulls: set[str] = set()
+        self._dtypes: dict[Path, np.dtype[Any]] = {}
+        self._widths = {name: 1 for name in self._alone if pa.types.is_string(schema.field(name).type)}
+        self._spools: dict[str, list[Path]] = {name: [] for name in self._widths}
         self._rows = 0
         self._paths, self._valid = _paths(stem, self._alone)
         if self._matrix:
             self._begin(self._paths[""], np.dtype("<f8"))
         for name in self._alone:
-            kind = schema.field(name).type
-            self._begin(self._valid[name], np.dtype(np.bool_))
-            if pa.types.is_string(kind):
-                self._spool(name)
-            else:
-                self._begin(self._paths[name], _numpy_dtype(kind))
+            if name not in self._spools:
+                self._begin(self._paths[name], _numpy_dtype(schema.field(name).type))
 
     def write(self, table: pa.Table) -> None:
         """Append the rows of a table."""
@@ -89,69 +83,62 @@ class NpyWriter:
             self._put(self._paths[""], float_matrix(table, self._matrix))
         for name in self._alone:
             column = _whole(table[name])
-            valid = np.asarray(column.is_valid())
-            if not valid.all():
-                self._with_nulls.add(name)
-            self._put(self._valid[name], valid)
+            self._note_nulls(name, column)
             if name in self._spools:
-                sink, path, width = self._spools[name]
-                longest = pc.max(pc.utf8_length(column)).as_py() or 0
-                if pc.any(pc.ends_with(column, "\x00")).as_py():
-                    raise RefusedValueError(
-                        "a string ends in U+0000, which NumPy's text drops", where=f"column {name}", mend="take Parquet"
-                    )
-                sink.write_batch(pa.record_batch([column], names=[name]))
-                self._spools[name] = (sink, path, max(width, longest))
+                self._spool(name, column)
             else:
                 self._put(self._paths[name], _numpy_values(column))
         self._rows += table.num_rows
 
     def close(self) -> list[Path]:
-        """Finish all files; returns their paths."""
-        for name, (sink, path, width) in self._spools.items():
-            sink.close()
-            dtype = np.dtype(f"<U{max(width, 1)}")
+        """Finish all files; returns their paths, the sidecar last."""
+        for name, spools in self._spools.items():
+            dtype = np.dtype(f"<U{self._widths[name]}")
             self._begin(self._paths[name], dtype)
-            with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as batches:
-                for batch in batches:
-                    texts = pc.fill_null(batch.column(0), "").to_numpy(zero_copy_only=False)
-                    self._put(self._paths[name], texts.astype(dtype))
-            path.unlink()
-        for path, (file, dtype) in self._open.items():
-            wide = len(self._matrix) if path == self._paths[""] else None
-            file.seek(0)
-            file.write(_header(dtype, (self._rows,) if wide is None else (self._rows, wide)))
-        self._stack.close()
-        for name in self._alone:
-            if name not in self._with_nulls:
-                self._valid[name].unlink()
-        return [*self._kept(), self._sidecar()]
+            for spool in spools:
+                with pa.OSFile(str(spool)) as source:
+                    texts = pc.fill_null(pa.ipc.open_file(source).get_batch(0).column(0), "")
+                    self._put(self._paths[name], texts.to_numpy(zero_copy_only=False).astype(dtype))
+                spool.unlink()
+        for path, dtype in self._dtypes.items():
+            shape = (self._rows, len(self._matrix)) if path == self._paths[""] else (self._rows,)
+            with path.open("r+b") as file:
+                file.write(_header(dtype, shape))
+        return [*self._dtypes, self._sidecar()]
 
     def abandon(self) -> None:
-        """Close what is open, finishing nothing."""
-        self._stack.close()
-        for sink, _, _ in self._spools.values():
-            sink.close()
+        """Nothing is open between writes: there may be many columns, and a process may open few files."""
 
     def _begin(self, path: Path, dtype: np.dtype[Any]) -> None:
-        file = self._stack.enter_context(path.open("wb"))
-        file.write(bytes(HEADER_BYTES))
-        self._open[path] = (file, dtype)
-
-    def _spool(self, name: str) -> None:
-        """Strings wait in a file of their own until the longest is known."""
-        path = self._paths[name].with_suffix(".spool")
-        sink = pa.ipc.new_stream(str(path), pa.schema([pa.field(name, pa.string())]))
-        self._spools[name] = (sink, path, 0)
+        path.write_bytes(bytes(HEADER_BYTES))
+        self._dtypes[path] = dtype
 
     def _put(self, path: Path, values: np.ndarray[Any, Any]) -> None:
-        file, dtype = self._open[path]
-        if values.size:
-            file.write(np.ascontiguousarray(values, dtype).tobytes())
+        with path.open("ab") as file:
+            file.write(np.ascontiguousarray(values, self._dtypes[path]).tobytes())
 
-    def _kept(self) -> list[Path]:
-        valid = {self._valid[name] for name in self._alone if name not in self._with_nulls}
-        return [path for path in self._open if path not in valid]
+    def _note_nulls(self, name: str, column: pa.Array) -> None:
+        """Which values are there is written from the first null on, for the rows before it too."""
+        path = self._valid[name]
+        if path not in self._dtypes:
+            if not column.null_count:
+                return
+            self._begin(path, np.dtype(np.bool_))
+            self._put(path, np.ones(self._rows, np.bool_))
+        self._put(path, np.asarray(column.is_valid()))
+
+    def _spool(self, name: str, column: pa.Array) -> None:
+        """Strings wait in files of their own until the longest is known."""
+        if pc.any(pc.ends_with(column, "\x00")).as_py():
+            raise RefusedValueError(
+                "a string ends in U+0000, which NumPy's text drops", where=f"column {name}", mend="take Parquet"
+            )
+        self._widths[name] = max(self._widths[name], pc.max(pc.utf8_length(column)).as_py() or 0)
+        path = self._paths[name].with_suffix(f".spool{len(self._spools[name])}")
+        batch = pa.record_batch([column], names=["text"])
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+        self._spools[name].append(path)
 
     def _sidecar(self) -> Path:
         columns = []
@@ -161,7 +148,7 @@ class NpyWriter:
                 one |= {"file": self._paths[""].name, "place": self._matrix.index(name)}
             else:
                 one["file"] = self._paths[name].name
-                if name in self._with_nulls:
+                if self._valid[name] in self._dtypes:
                     one["valid"] = self._valid[name].name
             columns.append(one)
         path = self._stem.with_name(f"{self._stem.name}.columns.json")

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from greywater._version import __version__
-from greywater.errors import InputError, StoreDamagedError, StoreError, UsageError
+from greywater.errors import InputError, RefusedTypeError, StoreDamagedError, StoreError, UsageError
 from greywater.featurestore.canonical import UTC_TIME, CanonicalHash, canonical_table, dtype_name, sha256_of
 from greywater.featurestore.definitions import DTYPES, FeatureGroup, FeatureView, RequestValue, ViewFeature
 from greywater.featurestore.label_rows import LabelCounts, LabelRules, select_label_rows
@@ -192,7 +192,14 @@ class Assembly:
             taken = [labels[name] for name in self.schema.names[: -1 - joined.num_columns]]
             part = pa.array(names[self._parts[start : start + rows]], pa.string())
             columns = [*taken, *canonical_table(joined).columns, part]
-            whole = pa.table(columns, self.schema.names).cast(self.schema)
+            try:
+                whole = pa.table(columns, self.schema.names).cast(self.schema)
+            except pa.ArrowInvalid as error:
+                raise RefusedTypeError(
+                    f"a value does not fit the dtype that the view gives it: {error}",
+                    where=f"view {self._view.name}",
+                    mend="look at the label rows' columns that the view takes from the request",
+                ) from error
             self._hash.add(whole)
             yield whole
 
