@@ -47,7 +47,7 @@ row = st.tuples(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(row, max_size=25), st.booleans(), st.randoms(use_true_random=False))
 def test_what_counts_is_that_of_the_slow_twin(rows: list[Any], keep: bool, chance: random.Random) -> None:
     rules = replace(RULES, keep_unlabelled=keep)
