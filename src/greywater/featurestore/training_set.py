@@ -230,7 +230,7 @@ def training_set(
     row_id: str = "row_id", time_column: str = "event_time", label_known: str | None = "known_since",
     as_known_at: datetime | str | int | None = None, label_delay_days: float = 30.0, known_column: str | None = None,
     keep: tuple[str, ...] = (), keep_unlabelled: bool = False, allow_protected: bool = False,
-    join: Join | None = None,
+    join: Join,
 ) -> TrainingSet:  # fmt: skip
     """Make a training set, point-in-time correct by event time and by knowledge time.
 
@@ -250,8 +250,8 @@ def training_set(
     start, end, name, version, split, row_id, time_column, label_known, as_known_at, label_delay_days, known_column, \
 keep, keep_unlabelled, allow_protected
         See TrainingQuery.
-    join : Join, optional
-        Another join than `point_in_time.join_as_of`.
+    join : Join
+        The point-in-time join.
 
     Raises
     ------
@@ -272,17 +272,15 @@ keep, keep_unlabelled, allow_protected
 
 def assemble(
     query: TrainingQuery, view: FeatureView, groups: Groups, offline: Offline, labels: pa.Table,
-    *, join: Join | None = None,
+    *, join: Join,
 ) -> Assembly:  # fmt: skip
     """Begin a new training set; see `training_set` for what is checked."""
     warnings = _check_new(query, view, groups)
     uses = tuple(_use_now(groups[key], offline) for key in view.groups)
-    return Assembly(query.at(_now_us()), view, groups, offline, labels, uses, _join(join), warnings)
+    return Assembly(query.at(_now_us()), view, groups, offline, labels, uses, join, warnings)
 
 
-def remake(
-    record: TrainingRecord, groups: Groups, offline: Offline, labels: pa.Table, *, join: Join | None = None
-) -> TrainingSet:
+def remake(record: TrainingRecord, groups: Groups, offline: Offline, labels: pa.Table, *, join: Join) -> TrainingSet:
     """Make a training set again from its record, and verify that it is the same bit for bit.
 
     The label rows may have grown since: rows outside the record's time, or known after its `as_known_at`, do not
@@ -302,14 +300,14 @@ def remake(
 
 
 def assemble_again(
-    record: TrainingRecord, groups: Groups, offline: Offline, labels: pa.Table, *, join: Join | None = None
+    record: TrainingRecord, groups: Groups, offline: Offline, labels: pa.Table, *, join: Join
 ) -> Assembly:
     """Begin a training set that was made before; its sources are verified here, its rows by `verify_same`."""
     _check_known(record.view, groups)
     for use in record.groups:
         _verify_use(use, groups[use.name, use.version], offline)
     query = record.query
-    assembly = Assembly(query, record.view, groups, offline, labels, record.groups, _join(join))
+    assembly = Assembly(query, record.view, groups, offline, labels, record.groups, join)
     if assembly.labels_sha256 != record.labels_sha256:
         raise InputError(
             "the label rows are not those that the set was made of",
@@ -334,14 +332,6 @@ def verify_same(was: TrainingRecord, now: TrainingRecord) -> None:
 
 def _now_us() -> int:
     return time.time_ns() // 1000
-
-
-def _join(join: Join | None) -> Join:
-    if join is not None:
-        return join
-    from greywater.featurestore.point_in_time import join_as_of
-
-    return join_as_of
 
 
 def _keys_in_labels(view: FeatureView, groups: Groups) -> list[str]:

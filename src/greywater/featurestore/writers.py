@@ -128,7 +128,7 @@ def save_training_set(training_set: TrainingSet, folder: Path, layout: FileLayou
 
 def write_training_set(
     query: TrainingQuery, view: FeatureView, groups: Groups, offline: Offline, labels: pa.Table, folder: Path,
-    layout: FileLayout | None = None, *, chunk_rows: int = CHUNK_ROWS, join: Join | None = None,
+    layout: FileLayout | None = None, *, chunk_rows: int = CHUNK_ROWS, join: Join,
 ) -> Manifest:  # fmt: skip
     """Make a training set straight into files; features are held for `chunk_rows` label rows at a time.
 
@@ -158,7 +158,7 @@ def write_training_set(
 
 def write_training_set_again(
     record: TrainingRecord, groups: Groups, offline: Offline, labels: pa.Table, folder: Path,
-    layout: FileLayout | None = None, *, chunk_rows: int = CHUNK_ROWS, join: Join | None = None,
+    layout: FileLayout | None = None, *, chunk_rows: int = CHUNK_ROWS, join: Join,
 ) -> Manifest:  # fmt: skip
     """Make a training set again from its record straight into files; the folder appears only if it is the same.
 
