@@ -1,4 +1,4 @@
-"""From a URL to an adapter: `delta:./data` and `memory:`."""
+"""From a URL to an adapter: `delta:./data`, `lmdb:./online`, `valkey://host:6379/0` and `memory:`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from greywater.errors import UsageError
+from greywater.stores.feature_ports import Online
 from greywater.stores.memory import MemoryLedger, MemoryTables
 from greywater.stores.ports import Ledger, Tables
 
-__all__ = ["open_ledger", "open_tables"]
+__all__ = ["open_ledger", "open_online", "open_tables"]
+
+#: How a URL of a server begins.
+SERVERS = ("valkey://", "valkeys://", "redis://", "rediss://", "unix://")
 
 
 def open_ledger(
@@ -57,6 +61,44 @@ def open_tables(url: str, *, read_only: bool = False) -> Tables:
     from greywater.stores.delta_tables import DeltaTables
 
     return DeltaTables(path, read_only=read_only)
+
+
+def open_online(url: str) -> Online:
+    """Open the online store that a URL names.
+
+    Parameters
+    ----------
+    url : str
+        `lmdb:<folder>`, `valkey://host:port/db`, `redis://host:port/db` (with s: TLS), `unix://path?db=0` or `memory:`.
+
+    Raises
+    ------
+    UsageError
+        The URL names no known kind of store.
+
+    Examples
+    --------
+    >>> open_online("memory:").get("risk", b"customer") is None
+    True
+    """
+    kind, _, rest = url.partition(":")
+    if url.startswith(SERVERS):
+        from greywater.stores.online_valkey import ValkeyOnline
+
+        return ValkeyOnline(url)
+    if kind == "lmdb" and rest:
+        from greywater.stores.online_lmdb import LmdbOnline
+
+        return LmdbOnline(Path(rest))
+    if url == "memory:":
+        from greywater.stores.online_memory import MemoryOnline
+
+        return MemoryOnline()
+    raise UsageError(
+        f"{kind + ':...'!r} names no online store",
+        where="store URL",
+        mend="give lmdb:<folder>, valkey://host:port/db, redis://host:port/db or memory:",
+    )
 
 
 def _split(url: str, what: str) -> tuple[str, Path]:
