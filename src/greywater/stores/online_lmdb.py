@@ -213,16 +213,16 @@ class LmdbOnline:
         name = SPACE + space_bytes(space)
         environment = self._live()
         with self._guard:
-            # In a read transaction: opening by itself would wait for the writer. Committed, the handle stays.
-            transaction = environment.begin()
             try:
-                database = environment.open_db(name, txn=transaction, create=False)
-                transaction.commit()
+                # Only a write transaction can open a database for all that follow, and it waits for the writer: so
+                # one look without waiting first, for what is not there at all.
+                with environment.begin() as transaction:
+                    if transaction.get(name) is None:
+                        return None
+                database = environment.open_db(name, create=False)
             except lmdb.NotFoundError:
-                transaction.abort()
                 return None
             except lmdb.Error as error:
-                transaction.abort()
                 raise self._told(error, "open a space") from error
             self._spaces[space] = database
         return database
