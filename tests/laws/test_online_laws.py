@@ -247,7 +247,7 @@ def test_another_process_reads_what_this_one_writes(tmp_path: Path) -> None:
     store = open_online(url)
     again = open_online(url)
     assert again.get("late", b"a") is None
-    code = "import sys; from greywater.stores.open import open_online as o; o(sys.argv[1]).put_many('late', [(b'a', b'1')])"
+    code = "import sys, greywater.stores.open as o; o.open_online(sys.argv[1]).put_many('late', [(b'a', b'1')])"
     subprocess.run([sys.executable, "-c", code, url], check=True)
     assert (again.get("late", b"a"), store.get("late", b"a")) == (b"1", b"1")
     store.close()

@@ -238,7 +238,12 @@ class LmdbOnline:
     def _open(self, map_bytes: int) -> Any:
         self._take_lock_room()
         self._refuse_short_file()
-        options = {"max_dbs": MOST_SPACES + 1, "max_readers": READERS, "max_spare_txns": SPARE, "readahead": False}
+        options: dict[str, Any] = {
+            "max_dbs": MOST_SPACES + 1,
+            "max_readers": READERS,
+            "max_spare_txns": SPARE,
+            "readahead": False,
+        }
         while True:
             try:
                 environment = lmdb.open(self._real, map_size=map_bytes, **options)

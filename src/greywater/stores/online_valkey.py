@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -134,9 +135,8 @@ class ValkeyOnline:
         records, _ = self._named(space)
         cursor = 0
         while True:
-            cursor, found = self._answer(
-                lambda at=cursor: self._client.hscan(records, at, count=FIELDS_A_COMMAND), "read all records"
-            )
+            ask = partial(self._client.hscan, records, cursor, count=FIELDS_A_COMMAND)
+            cursor, found = self._answer(ask, "read all records")
             yield from found.items()
             if not cursor:
                 return
@@ -170,7 +170,7 @@ class ValkeyOnline:
         return names
 
     def _ask(self, command: bytes) -> Any:
-        """The answer to a packed read, on a connection of our own: the client's general path costs more than the server.
+        """The answer to a packed read, on a connection of our own: the client's general path costs more than it.
 
         A connection that turns out to be dead (the server was restarted) is opened again once.
         """
