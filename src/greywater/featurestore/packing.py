@@ -98,6 +98,18 @@ class EntityKeys:
             return [key if len(key) <= LONG_KEY else _hashed(key) for key in encoded]
         return [self._joined(given) for given in zip(*listed, strict=True)]
 
+    def of_many(self, entities: Sequence[Mapping[str, Value] | str | int]) -> list[bytes | None]:
+        """Of each of several entities."""
+        if self.dtypes == ("string",):
+            column = self.columns[0]
+            try:
+                found = [b"k" + (one if type(one) is str else one[column]).encode() for one in entities]  # type: ignore
+                if len(max(found, key=len, default=b"")) <= LONG_KEY:
+                    return found
+            except (KeyError, TypeError, AttributeError, UnicodeEncodeError):
+                pass
+        return [self.of(one) for one in entities]
+
     def reader(self) -> Callable[[Any], bytes | None]:
         """The quickest form of `of`, for one string key; else `of` itself."""
         if self.dtypes != ("string",):
@@ -193,6 +205,21 @@ class RecordLayout:
         ]  # fmt: skip
         fields += [(f"v{place}", kinds[one.code]) for place, one in enumerate(self.stored)]
         return np.dtype([*fields, ("nulls", "u1", (self.null_bytes,))])
+
+    @cached_property
+    def plain(self) -> bytes:
+        """What a record begins with whose values are all there: they then lie at `offset`, as `values_only` reads."""
+        return struct.pack("<QI", self.card, COMPLETE)
+
+    @cached_property
+    def values_only(self) -> struct.Struct:
+        """The values alone."""
+        return struct.Struct("<" + "".join(one.code for one in self.stored))
+
+    @property
+    def offset(self) -> int:
+        """Bytes before the first value."""
+        return struct.calcsize(f"<QIIqq{len(self.groups)}q")
 
     @property
     def first(self) -> int:
@@ -333,17 +360,19 @@ class RecordLayout:
         places = [place for place, record in enumerate(records) if record is not None]
         if not places:
             return out, events
-        parts = [record[:size] for record in records if record is not None]
-        if min(map(len, parts)) < size:
-            raise self.refusal(min(parts, key=len), where)
+        parts = [record for record in records if record is not None]
+        if {*map(len, parts)} != {size}:
+            parts = [record[:size] for record in parts]
+            if min(map(len, parts)) < size:
+                raise self.refusal(min(parts, key=len), where)
         fixed = np.frombuffer(b"".join(parts), self.rows)
         if (fixed["card"] != self.card).any():
             raise self.refusal(parts[int(np.argmax(fixed["card"] != self.card))], where)
         events[places] = fixed["events"]
         if self._is_float and (fixed["flags"] & COMPLETE).all():
             floats = fixed.view("<f8").reshape(len(parts), -1)
-            begin = self.structure.size - self.null_bytes - 8 * len(self.stored)
-            out[places] = floats[:, begin // 8 : begin // 8 + len(self.stored)]
+            begin = self.offset // 8
+            out[places] = floats[:, begin : begin + len(self.stored)]
             return out, events
         nulls = np.unpackbits(fixed["nulls"], axis=1)
         for place, one in enumerate(self.stored):

@@ -95,8 +95,9 @@ class OnlineView:
         if self._quick:
             (section,) = self.sections
             self._space, self._key = section.space, self._readers[0]
-            self._unpack, self._size = section.layout.structure.unpack_from, section.layout.structure.size
-            self._card, self._first = section.layout.card, section.layout.first
+            layout = section.layout
+            self._size = layout.structure.size
+            self._plain, self._values, self._offset = layout.plain, layout.values_only.unpack_from, layout.offset
 
     @overload
     def vector(
@@ -147,18 +148,12 @@ class OnlineView:
         """
         if self._quick and at_us is None and not with_age:
             key = self._key(keys)
-            stored: Vector
             record = None if key is None else self.online.get(self._space, key)
-            if record is None or len(record) < self._size:
-                stored = self._defaults[0] if record is None else self._refuse(record)
+            stored: Vector
+            if record is not None and record.startswith(self._plain) and len(record) >= self._size:
+                stored = self._values(record, self._offset)
             else:
-                fields = self._unpack(record)
-                if fields[0] != self._card:
-                    self._refuse(record)
-                if fields[1] == COMPLETE:
-                    stored = fields[self._first : -1]
-                else:
-                    stored = tuple(self.sections[0].layout.values(fields, record))
+                stored = self._stored(record)
             if self._arrange is None:
                 return stored + self._asked(request) if self._names else stored
             arranged: Vector = self._arrange(stored + self._asked(request))
@@ -242,26 +237,20 @@ class OnlineView:
         return aged if with_age else found
 
     def _quick_vectors(self, records: Sequence[bytes | None], asked: Sequence[Vector]) -> list[Vector]:
-        unpack, card, first, size = self._unpack, self._card, self._first, self._size
-        found: list[Vector] = []
-        for record in records:
-            if record is None:
-                found.append(self._defaults[0])
-                continue
-            fields = unpack(record) if len(record) >= size else (None,)
-            if fields[0] != card:
-                self._refuse(record)
-            if fields[1] == COMPLETE:
-                found.append(fields[first:-1])
-            else:
-                found.append(tuple(self.sections[0].layout.values(fields, record)))
+        plain, values, offset, other = self._plain, self._values, self._offset, self._stored
+        size = self._size
+        found: list[Vector] = [
+            values(record, offset)
+            if record is not None and record.startswith(plain) and len(record) >= size
+            else other(record)
+            for record in records
+        ]
         if self._names:
             found = [stored + extra for stored, extra in zip(found, asked, strict=True)]
         return found if self._arrange is None else [self._arranged(stored) for stored in found]
 
     def _records(self, place: int, keys: Sequence[Keys]) -> list[bytes | None]:
-        read = self._readers[place]
-        wanted = [read(one) for one in keys]
+        wanted = self.sections[place].keys.of_many(keys)
         if None not in wanted:
             return self.online.get_many(self.sections[place].space, wanted)  # type: ignore[arg-type]
         found = iter(self.online.get_many(self.sections[place].space, [key for key in wanted if key is not None]))
@@ -347,8 +336,12 @@ class OnlineView:
     def _in_order(self, ages: Ages) -> Ages:
         return {name: ages[name] for name, _ in self.view.groups}
 
-    def _refuse(self, record: bytes) -> Vector:
-        raise self.sections[0].layout.refusal(record, self._space)
+    def _stored(self, record: bytes | None) -> Vector:
+        """The values of a record of the quickest path that has a null in it, or that is none."""
+        if record is None:
+            return self._defaults[0]
+        layout = self.sections[0].layout
+        return tuple(layout.values(layout.unpack(record, self._space), record))
 
 
 def _is_plain(section: Section) -> bool:

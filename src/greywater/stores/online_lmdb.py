@@ -113,14 +113,14 @@ class LmdbOnline:
         if database is None:
             return [None] * len(keys)
         try:
-            with self._environment.begin() as transaction, transaction.cursor(database) as cursor:
-                found = cursor.getmulti(keys)
+            transaction = self._environment.begin(database)
+            try:
+                found: list[bytes | None] = list(map(transaction.get, keys))
+            finally:
+                transaction.abort()
         except lmdb.Error as error:
             raise self._told(error, "read records") from error
-        if len(found) == len(keys):
-            return [value for _, value in found]
-        held = dict(found)
-        return [held.get(key) for key in keys]
+        return found
 
     def put_many(self, space: str, items: Iterable[tuple[bytes, bytes]], *, mark: bytes | None = None) -> int:
         """Write records and the mark in one commit, on the disk when this returns.
