@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -235,6 +240,41 @@ def test_a_snapshot_goes_on_with_the_same_bits(cut: int) -> None:
     assert np.array_equal(found.floats, expected.floats, equal_nan=True)
     with pytest.raises(SnapshotError, match="windows"):
         AccountWindows(ODD).restore(state)
+
+
+#: Prints the hash of everything that a few payments lead to, from kernels that were not compiled.
+NOT_COMPILED = """
+import warnings
+warnings.simplefilter("ignore")
+import numba
+assert numba.config.DISABLE_JIT
+from tests.features.test_account_windows import fingerprint
+print(fingerprint())
+"""
+
+
+def fingerprint() -> str:
+    """Of rows, records and values at a later moment."""
+    digest = hashlib.sha256()
+    reader = WindowReader(PLAN)
+    for taken in take_all(PLAN, random_payments(3, 60, span_days=20.0), [20]):
+        for part in (taken.counts, taken.floats, taken.tails, taken.change_us):
+            digest.update(part.tobytes())
+        for name in reader.names:
+            digest.update(taken.rows.column(name).to_numpy().tobytes())
+        for event, tail, _ in records_of(taken).values():
+            digest.update(str(reader.values_at(tail, max(event, 0) + 2 * DAY_US)).encode())
+    return digest.hexdigest()
+
+
+def test_kernels_that_are_not_compiled_give_the_same_bits() -> None:
+    root = Path(__file__).resolve().parents[2]
+    paths = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": paths}
+    done = subprocess.run(
+        [sys.executable, "-c", NOT_COMPILED], env=environment, cwd=root, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == fingerprint()
 
 
 def test_payments_must_follow_on() -> None:

@@ -298,7 +298,11 @@ def _candidates(run: SortedRun, number: int, goal: _Goal) -> np.ndarray:
 
 def _compact(pieces: Sequence[np.ndarray]) -> np.ndarray:
     """Only the latest of each entity."""
-    together = np.concatenate(pieces, axis=1)
+    filled = [piece for piece in pieces if piece.shape[1]]
+    if len(filled) < 2:
+        # Of one run there is one row an entity already.
+        return filled[0] if filled else np.empty((6, 0), np.int64)
+    together = np.concatenate(filled, axis=1)
     order = np.lexsort((together[5], together[3], together[2], together[1], together[0]))
     together = together[:, order]
     last = np.append((together[:2, 1:] != together[:2, :-1]).any(axis=0), True)[: together.shape[1]]

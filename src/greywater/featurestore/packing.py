@@ -104,7 +104,7 @@ class EntityKeys:
             column = self.columns[0]
             try:
                 found = [b"k" + (one if type(one) is str else one[column]).encode() for one in entities]  # type: ignore
-                if len(max(found, key=len, default=b"")) <= LONG_KEY:
+                if max(map(len, found), default=0) <= LONG_KEY:
                     return found
             except (KeyError, TypeError, AttributeError, UnicodeEncodeError):
                 pass
@@ -216,10 +216,33 @@ class RecordLayout:
         """The values alone."""
         return struct.Struct("<" + "".join(one.code for one in self.stored))
 
-    @property
+    @cached_property
     def offset(self) -> int:
         """Bytes before the first value."""
         return struct.calcsize(f"<QIIqq{len(self.groups)}q")
+
+    @cached_property
+    def _values_of_each(self) -> struct.Struct:
+        codes = "".join(one.code for one in self.stored)
+        return struct.Struct(f"<{self.offset}x{codes}{self.null_bytes}x")
+
+    def tuples(self, records: Sequence[bytes | None]) -> list[tuple[Any, ...]] | None:
+        """The values of records that are all there, without a null or a string; None where one is not so."""
+        whole = self._side_by_side(records)
+        return None if whole is None else list(self._values_of_each.iter_unpack(whole))
+
+    def _side_by_side(self, records: Sequence[bytes | None]) -> bytes | None:
+        """The records one after another, where all begin as `plain` says; else None."""
+        if not records or None in records:
+            return None
+        size = self.structure.size
+        parts = cast("Sequence[bytes]", records)
+        if {*map(len, parts)} != {size}:
+            return None
+        whole = b"".join(parts)
+        words = np.frombuffer(whole, "<u8").reshape(len(parts), size // 8)
+        # The second word is the flags and the length of the tail.
+        return whole if (words[:, 0] == self.card).all() and (words[:, 1] == COMPLETE).all() else None
 
     @property
     def first(self) -> int:
@@ -353,6 +376,11 @@ class RecordLayout:
         StoreError
             A record is of another definition.
         """
+        whole = self._side_by_side(records) if self._is_float else None
+        if whole is not None:
+            floats = np.frombuffer(whole, "<f8").reshape(len(records), -1)
+            ints, first = floats.view("<i8"), self.offset // 8
+            return floats[:, first : first + len(self.stored)], ints[:, first - len(self.groups) : first]
         size = self.structure.size
         out = np.empty((len(records), len(self.stored)), np.float64)
         out[:] = [_as_float(value) for value in self.defaults]
@@ -369,11 +397,6 @@ class RecordLayout:
         if (fixed["card"] != self.card).any():
             raise self.refusal(parts[int(np.argmax(fixed["card"] != self.card))], where)
         events[places] = fixed["events"]
-        if self._is_float and (fixed["flags"] & COMPLETE).all():
-            floats = fixed.view("<f8").reshape(len(parts), -1)
-            begin = self.offset // 8
-            out[places] = floats[:, begin : begin + len(self.stored)]
-            return out, events
         nulls = np.unpackbits(fixed["nulls"], axis=1)
         for place, one in enumerate(self.stored):
             column = np.where(nulls[:, place] == 1, np.nan, fixed[f"v{place}"].astype(np.float64))

@@ -237,14 +237,15 @@ class OnlineView:
         return aged if with_age else found
 
     def _quick_vectors(self, records: Sequence[bytes | None], asked: Sequence[Vector]) -> list[Vector]:
-        plain, values, offset, other = self._plain, self._values, self._offset, self._stored
-        size = self._size
-        found: list[Vector] = [
-            values(record, offset)
-            if record is not None and record.startswith(plain) and len(record) >= size
-            else other(record)
-            for record in records
-        ]
+        found: list[Vector] | None = self.sections[0].layout.tuples(records)
+        if found is None:
+            plain, values, offset, size = self._plain, self._values, self._offset, self._size
+            found = [
+                values(record, offset)
+                if record is not None and record.startswith(plain) and len(record) >= size
+                else self._stored(record)
+                for record in records
+            ]
         if self._names:
             found = [stored + extra for stored, extra in zip(found, asked, strict=True)]
         return found if self._arrange is None else [self._arranged(stored) for stored in found]
