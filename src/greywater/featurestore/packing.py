@@ -183,7 +183,7 @@ class RecordLayout:
         return int.from_bytes(bytes([FORMAT]) + digest.digest()[:7], "little")
 
     @cached_property
-    def null_bytes(self) -> int:
+    def _null_bytes(self) -> int:
         """Bytes of the null bits, with the zeros that follow."""
         values = struct.calcsize("<" + "".join(one.code for one in self.stored))
         bits = (len(self.stored) + 7) // 8
@@ -193,7 +193,7 @@ class RecordLayout:
     def structure(self) -> struct.Struct:
         """The fixed part, as the module struct reads it."""
         codes = "".join(one.code for one in self.stored)
-        return struct.Struct(f"<QIIqq{len(self.groups)}q{codes}{self.null_bytes}s")
+        return struct.Struct(f"<QIIqq{len(self.groups)}q{codes}{self._null_bytes}s")
 
     @cached_property
     def rows(self) -> np.dtype[Any]:
@@ -204,7 +204,7 @@ class RecordLayout:
             ("events", "<i8", (len(self.groups),)),
         ]  # fmt: skip
         fields += [(f"v{place}", kinds[one.code]) for place, one in enumerate(self.stored)]
-        return np.dtype([*fields, ("nulls", "u1", (self.null_bytes,))])
+        return np.dtype([*fields, ("nulls", "u1", (self._null_bytes,))])
 
     @cached_property
     def plain(self) -> bytes:
@@ -224,7 +224,7 @@ class RecordLayout:
     @cached_property
     def _values_of_each(self) -> struct.Struct:
         codes = "".join(one.code for one in self.stored)
-        return struct.Struct(f"<{self.offset}x{codes}{self.null_bytes}x")
+        return struct.Struct(f"<{self.offset}x{codes}{self._null_bytes}x")
 
     def tuples(self, records: Sequence[bytes | None]) -> list[tuple[Any, ...]] | None:
         """The values of records that are all there, without a null or a string; None where one is not so."""
