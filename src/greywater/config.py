@@ -67,6 +67,8 @@ class Settings:
     country: str = "US"
     #: Currency the windows are counted in; empty = the format's own.
     base_currency: str = ""
+    #: Let protected attributes (age, origin...) into models; without it they serve fairness reports only.
+    allow_protected: bool = False
     #: Rows per recorded chunk.
     chunk_rows: int = 131_072
     #: Memory the sort on disk may use, in MB.

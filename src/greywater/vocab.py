@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 __all__ = [
     "ACCOUNT_SCHEMA",
+    "ATTRIBUTE_NAME_SCHEMA",
+    "ATTRIBUTE_SCHEMA",
+    "ATTRIBUTE_WORD_SCHEMA",
     "CHANNELS",
     "CURRENCIES",
     "CURRENCY_EXPONENTS",
@@ -200,6 +203,35 @@ SEED_SCHEMA: Final = pa.schema(
         pa.field("reason", pa.string()),
         pa.field("known_since", type_us_utc),
         pa.field("after_seq", pa.int64(), nullable=False),
+    ]
+)
+#: What is known of an account or a customer beside its payments, one value a row: `number` of numbers, `code` of flags
+#: (0, 1) and of texts, whose words are in a table of their own. One of account and customer is set.
+ATTRIBUTE_SCHEMA: Final = pa.schema(
+    [
+        pa.field("account", pa.string()),
+        pa.field("customer", pa.string()),
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("number", pa.float64()),
+        pa.field("code", pa.int64()),
+        pa.field("known_since", type_us_utc, nullable=False),
+        pa.field("after_seq", pa.int64(), nullable=False),
+    ]
+)
+#: The kind of an attribute (number, text, flag), settled once, and whether it is protected; once marked it stays so.
+ATTRIBUTE_NAME_SCHEMA: Final = pa.schema(
+    [
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("protected", pa.bool_(), nullable=False),
+    ]
+)
+#: What each code of a text attribute means; a code is given once and never changes.
+ATTRIBUTE_WORD_SCHEMA: Final = pa.schema(
+    [
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("code", pa.int64(), nullable=False),
+        pa.field("word", pa.string(), nullable=False),
     ]
 )
 RATE_SCHEMA: Final = pa.schema(

@@ -26,6 +26,9 @@ def run(
     parties: Place | None = None,
     relationships: Place | None = None,
     seeds: Place | None = None,
+    attributes: Place | None = None,
+    query: str | None = None,
+    high_water: str | None = None,
     fx: Place | None = None,
     budget: str = "20/day",
     settings: Settings | None = None,
@@ -36,13 +39,15 @@ def run(
     Parameters
     ----------
     *paths : path
-        Files of payments; none = score what the store holds.
+        Files of payments, folders of them, URLs, `sql:URL` or `delta:FOLDER`; none = score what the store holds.
     store : path
         Folder of the store; made where it is missing.
     format, mapping
         How to read the files; told by their header where left out.
-    labels, accounts, parties, relationships, seeds, fx : path, optional
+    labels, accounts, parties, relationships, seeds, attributes, fx : path, optional
         What is known beside the payments.
+    query, high_water : str, optional
+        For a `sql:` place: its SELECT, and the column of it that only grows.
     budget : str
         "20/day" or "500".
     settings : Settings, optional
@@ -62,7 +67,7 @@ def run(
     """
     chosen = (settings or Settings.from_environment()).with_(store=Path(store))
     request = IngestRequest(
-        paths=tuple(Path(path) for path in paths),
+        paths=paths,
         format=format,
         mapping=_path(mapping),
         fx=_path(fx),
@@ -71,6 +76,9 @@ def run(
         parties=_path(parties),
         relationships=_path(relationships),
         seeds=_path(seeds),
+        attributes=_path(attributes),
+        query=query,
+        high_water=high_water,
     )
     return do_the_job(Actor(project=chosen.project), chosen, RunRequest(request, Budget.parse(budget)), progress)
 

@@ -7,20 +7,20 @@ import json
 import logging
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from greywater.app.audit import audited
 from greywater.app.file_log import FileOutcome, complete_files, file_digest, write_files
+from greywater.app.ingest_request import IngestRequest, IngestResult, Silent
 from greywater.app.recording import Recorder, Rejection, write_labels, write_rejected
 from greywater.app.settling import Settled, early_base, settle
 from greywater.app.side_records import SideOutcome, SideRecords, read_side_records, record_side_records
+from greywater.app.sources import Gathered, Places, shown_name
 from greywater.app.spill import PaymentSpill, RowSpill
 from greywater.app.wiring import SPILL, Project, open_project
 from greywater.config import Settings
 from greywater.errors import InputError, UsageError
-from greywater.formats.detect import open_source
 from greywater.formats.rates import Rates
 from greywater.formats.source import Source
 from greywater.stores.project_file import ProjectFile
@@ -31,115 +31,7 @@ __all__ = ["FileOutcome", "IngestRequest", "IngestResult", "Silent", "ingest"]
 log = logging.getLogger("greywater.ingest")
 #: ISO 4217 for "no currency".
 _NO_CURRENCY: Final = "XXX"
-_SIDES: Final = ("labels", "accounts", "parties", "relationships", "seeds")
-
-
-@dataclass(frozen=True)
-class IngestRequest:
-    """What to record.
-
-    Parameters
-    ----------
-    paths : tuple of Path
-        Payment files, in the order that decides among payments of equal time.
-    format : str, optional
-        Name of a known format; detected from each header where left out.
-    mapping : Path, optional
-        TOML file that says what the columns of the files mean.
-    order : {"time", "file"}
-        "time": seq follows (event time, position of the file, row). "file": seq follows (position of the file, row).
-    fx : Path, optional
-        Dated rates to the base currency.
-    labels, accounts, parties, relationships, seeds : Path, optional
-        Files of side records.
-    allow_jump : bool
-        Let event time jump beyond `max_jump_days`.
-    wait : float
-        Seconds to wait for another writer.
-    """
-
-    paths: tuple[Path, ...]
-    format: str | None = None
-    mapping: Path | None = None
-    order: Literal["time", "file"] = "time"
-    fx: Path | None = None
-    labels: Path | None = None
-    accounts: Path | None = None
-    parties: Path | None = None
-    relationships: Path | None = None
-    seeds: Path | None = None
-    allow_jump: bool = False
-    wait: float = 0.0
-
-
-@dataclass(frozen=True)
-class IngestResult:
-    """What became of what was to be recorded.
-
-    Parameters
-    ----------
-    counts : Counts
-        read = recorded + duplicate + rejected + skipped. `recorded` includes what an interrupted attempt of the same
-        ingest had recorded.
-    files : tuple of FileOutcome
-        In the order of the arguments.
-    records : tuple of SideOutcome
-        Files of side records.
-    first_seq, next_seq : int
-        The payments of this ingest lie in [first_seq, next_seq); the ledger ends at next_seq.
-    resolution_us : int
-        Time resolution of the project in microseconds.
-    base_currency : str
-        Currency the windows are counted in.
-    rates_name : str
-        Table of rates that was used, "" where none was.
-    warnings : tuple of str
-        Sentences for the person who reads the summary.
-    has_labels : bool
-        Whether the project holds any label.
-    mended : tuple of str
-        What was found broken on opening and mended.
-    rejections : tuple of Rejection
-        Rows of the payment files that were set aside, one entry a reason.
-    resumed : int
-        Payments among `counts.recorded` that an interrupted attempt had recorded.
-    """
-
-    counts: Counts
-    files: tuple[FileOutcome, ...]
-    records: tuple[SideOutcome, ...]
-    first_seq: int
-    next_seq: int
-    resolution_us: int
-    base_currency: str
-    rates_name: str
-    warnings: tuple[str, ...]
-    has_labels: bool
-    mended: tuple[str, ...]
-    rejections: tuple[Rejection, ...] = ()
-    resumed: int = 0
-
-    @classmethod
-    def of_project(cls, project: Project) -> IngestResult:
-        """What a project holds, where nothing is to be recorded."""
-        file, end = project.file, project.ledger.next_seq
-        labelled = any(batch.num_rows for batch in project.tables.scan("labels", ["label"]))
-        return cls(
-            Counts(), (), (), end, end, file.resolution_us, file.base_currency, file.rates, (), labelled, project.mended
-        )
-
-
-class Silent:
-    """A Progress that nobody watches."""
-
-    def step(self, name: str, total: int | None = None) -> None:
-        """Say nothing."""
-
-    def advance(self, amount: int) -> None:
-        """Say nothing."""
-
-    def say(self, text: str) -> None:
-        """Say nothing."""
+_SIDES: Final = ("labels", "accounts", "parties", "relationships", "seeds", "attributes")
 
 
 def ingest(actor: Actor, settings: Settings, request: IngestRequest, progress: Progress | None = None) -> IngestResult:
@@ -178,7 +70,7 @@ def ingest(actor: Actor, settings: Settings, request: IngestRequest, progress: P
     recorded. Killed at any moment and started again, it leaves the ledger and the tables of one clean run.
     """
     told = progress or Silent()
-    names = ", ".join(path.name for path in request.paths) or "side records"
+    names = ", ".join(shown_name(place) for place in request.paths) or "side records"
     with audited(settings, actor, "ingest", names) as detail:
         if request.order not in ("time", "file"):
             raise UsageError(f"there is no order {request.order!r}", where="--order", mend="give time or file")
@@ -187,13 +79,22 @@ def ingest(actor: Actor, settings: Settings, request: IngestRequest, progress: P
             raise UsageError(
                 "there is nothing to record", mend="name a file of payments, or give --labels and the like"
             )
-        sources = [open_source(path, format=request.format, mapping=request.mapping) for path in request.paths]
-        records = read_side_records(sides)
-        rates = _early_rates(settings, request, sources)
+        places = Places(
+            request.paths,
+            format=request.format,
+            mapping=request.mapping,
+            query=request.query,
+            high_water=request.high_water,
+        )
+        records = read_side_records(sides, protected=request.protected)
+        rates = _early_rates(settings, request, places.local)
         with open_project(settings, actor, write=True, wait=request.wait, allow_jump=request.allow_jump) as project:
             for sentence in project.mended:
                 told.say(sentence)
-            result = _Ingest(project, sources, rates, request, told).result(records)
+            try:
+                result = _Ingest(project, places.gather(project, told), rates, request, told).result(records)
+            finally:
+                shutil.rmtree(project.folder / SPILL, ignore_errors=True)
         detail.update(
             counts={name: getattr(result.counts, name) for name in Counts.__dataclass_fields__},
             files=[outcome.sha256 for outcome in result.files],
@@ -218,17 +119,19 @@ class _Ingest:
     def __init__(
         self,
         project: Project,
-        sources: Sequence[Source],
+        gathered: Gathered,
         rates: Rates | None,
         request: IngestRequest,
         progress: Progress,
     ) -> None:
+        sources = gathered.sources
         self._project = project
+        self._gathered = gathered
         self._sources = sources
         self._rates = rates
         self._request = request
         self._progress = progress
-        self._warnings: list[str] = []
+        self._warnings: list[str] = list(gathered.notes)
         self._state = _state(source.path for source in sources)
         self._shas = [source.sha256() for source in sources]
         self._complete = complete_files(project.tables)
@@ -249,17 +152,14 @@ class _Ingest:
         file, first_seq, resumed = project.file, ledger.next_seq, 0
         if self._fresh:
             folder = project.folder / SPILL / self._id[:16]
-            try:
-                with PaymentSpill(folder / "payments.arrow") as spill, _rejected(folder) as unreadable:
-                    self._read(spill, unreadable)
-                    settled = self._settle(held, spill)
-                    file = self._begin(settled)
-                    recorder = self._record(spill, settled, folder, file.spans(self._id))
-                    self._write_beside(recorder, unreadable)
-                    first_seq = min([first_seq, *(first for first, _ in file.spans(self._id))])
-                    outcomes, resumed = self._outcomes(recorder, first_seq), recorder.resumed
-            finally:
-                shutil.rmtree(project.folder / SPILL, ignore_errors=True)
+            with PaymentSpill(folder / "payments.arrow") as spill, _rejected(folder) as unreadable:
+                self._read(spill, unreadable)
+                settled = self._settle(held, spill)
+                file = self._begin(settled)
+                recorder = self._record(spill, settled, folder, file.spans(self._id))
+                self._write_beside(recorder, unreadable)
+                first_seq = min([first_seq, *(first for first, _ in file.spans(self._id))])
+                outcomes, resumed = self._outcomes(recorder, first_seq), recorder.resumed
         done = tuple(self._record_side(each) for each in records)
         if self._fresh:
             resolutions = {self._shas[place]: self._sources[place].resolution_us for place in self._fresh}
@@ -267,6 +167,7 @@ class _Ingest:
             file.completed(self._id).save(project.folder)
         elif (tidy := self._tidy()) != project.file:
             tidy.save(project.folder)
+        self._gathered.finish(project)
         return self._summary(outcomes, done, settled, first_seq, resumed)
 
     def _to_read(self, place: int) -> bool:
@@ -415,7 +316,8 @@ class _Ingest:
         if outcome.unmatched:
             self._warnings.append(f"{name}: {outcome.unmatched} labels name a payment or account that is not recorded")
         if outcome.undated:
-            self._warnings.append(f"{name}: {outcome.undated} seeds carry no date: they count as known from now on")
+            what = "seeds" if outcome.table == "seeds" else "values"
+            self._warnings.append(f"{name}: {outcome.undated} {what} carry no date: they count as known from now on")
         return outcome
 
     def _known_outcome(self, place: int, outcomes: dict[int, FileOutcome]) -> FileOutcome:

@@ -7,14 +7,17 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 
 from greywater._version import __version__
 from greywater.app.alerting import Scores, raise_alerts
+from greywater.app.attributes import AttributeColumns, open_attributes
 from greywater.app.audit import audited
 from greywater.app.fitting import Fitted, fit_detector
 from greywater.app.ingest import IngestRequest, IngestResult, Silent, ingest
@@ -30,6 +33,7 @@ from greywater.desk.budget import Budget
 from greywater.desk.rollup import Candidate, ScoredPayments, roll_up
 from greywater.detectors.detector import Validation
 from greywater.errors import EmptyInputError
+from greywater.features.attributes import AttributeJoin
 from greywater.features.catalog import FeatureSet, payment_features
 from greywater.features.engine import Engine, Footprint
 from greywater.kernels.compile import cache_is_cold, kernel_hash
@@ -112,7 +116,11 @@ def run(actor: Actor, settings: Settings, request: RunRequest, progress: Progres
         open_workplace(
             project,
             "run",
-            parameters={"budget": str(request.budget), "seed": settings.seed},
+            parameters={
+                "budget": str(request.budget),
+                "seed": settings.seed,
+                "allow_protected": settings.allow_protected,
+            },
             versions=_code_versions(),
         ) as place,
     ):
@@ -124,7 +132,9 @@ def run(actor: Actor, settings: Settings, request: RunRequest, progress: Progres
 
 
 def _record(actor: Actor, settings: Settings, request: IngestRequest, progress: Progress) -> IngestResult:
-    sides = (request.labels, request.accounts, request.parties, request.relationships, request.seeds)
+    sides = (
+        request.labels, request.accounts, request.parties, request.relationships, request.seeds, request.attributes,
+    )  # fmt: skip
     if request.paths or any(side is not None for side in sides):
         return ingest(actor, settings, request, progress)
     with open_project(settings, actor) as project:
@@ -156,8 +166,12 @@ class _Run:
         """Do it."""
         features = payment_features(self._settings, self._project.file.resolution_us or 1)
         self._warnings += features.left_out_words(self._settings)
+        allowed: Literal["open", "all"] = "all" if self._settings.allow_protected else "open"
+        attributes = open_attributes(self._project.tables, allowed)
+        if attributes is not None:
+            features = replace(features, attributes=attributes.kinds)
         with self._clock.step("features"):
-            replayed, reader = self._replay(features, workplace)
+            replayed, reader = self._replay(features, attributes, workplace)
         blocks = FeatureBlocks.open(workplace)
         parties = read_parties(self._project.tables)
         truth = reader.targets(replayed) if reader.labelled else None
@@ -213,18 +227,27 @@ class _Run:
             peak_rss_mb=peak_rss_mb(),
         )
 
-    def _replay(self, features: FeatureSet, workplace: Path) -> tuple[Replayed, TruthReader]:
+    def _replay(
+        self, features: FeatureSet, attributes: AttributeJoin | None, workplace: Path
+    ) -> tuple[Replayed, TruthReader]:
         if cache_is_cold():
             self._progress.say("compiling the kernels for this machine: once, a minute or two")
         self._progress.step("working out features", self._project.ledger.next_seq)
         reader = TruthReader.open(self._project.tables)
-        engine = Engine(features, threads=self._settings.worker_threads)
+        engine = Engine(replace(features, attributes=()), threads=self._settings.worker_threads)
         with BlockWriter(workplace, features.names, fingerprint=features.fingerprint) as writer:
+            beside = AttributeColumns(attributes, writer.append) if attributes is not None else None
+
+            def watch(batch: pa.RecordBatch) -> None:
+                reader.watch(batch)
+                if beside is not None:
+                    beside.watch(batch)
+
             replayed = replay(
                 self._project.ledger,
                 engine,
-                writer.append,
-                watch=reader.watch,
+                writer.append if beside is None else beside.append,
+                watch=watch,
                 block_rows=BLOCK_ROWS,
                 progress=self._progress,
             )

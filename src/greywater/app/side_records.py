@@ -1,8 +1,8 @@
-"""Records labels, accounts, parties, relationships and seeds, each with the moment from which it is known."""
+"""Records labels, accounts, parties, relationships, seeds and attributes, each with the moment it is known from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,9 +10,12 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from greywater.app.attributes import code_attributes
 from greywater.app.file_log import file_digest
 from greywater.app.known import UNKNOWN, Horizons, accounts_last_paid, payments_dated
 from greywater.app.wiring import Project
+from greywater.errors import UsageError
+from greywater.formats.attributes import AttributesRead, read_attributes
 from greywater.formats.records import (
     RecordsRead,
     read_accounts,
@@ -23,6 +26,7 @@ from greywater.formats.records import (
 )
 from greywater.vocab import (
     ACCOUNT_SCHEMA,
+    ATTRIBUTE_SCHEMA,
     LABEL_SCHEMA,
     PARTY_SCHEMA,
     RELATIONSHIP_SCHEMA,
@@ -36,12 +40,13 @@ _DAY_US: Final = 86_400_000_000
 _MOMENT: Final = pa.timestamp("us", tz="UTC")
 
 #: Table -> its schema, its reader, and the column that stands in for a missing known_since ("" = none).
-SIDE_TABLES: Final[dict[str, tuple[pa.Schema, Callable[[Path], RecordsRead], str]]] = {
+SIDE_TABLES: Final[dict[str, tuple[pa.Schema, Callable[[Path], RecordsRead | AttributesRead], str]]] = {
     "labels": (LABEL_SCHEMA, read_labels, ""),
     "accounts": (ACCOUNT_SCHEMA, read_accounts, "opened"),
     "parties": (PARTY_SCHEMA, read_parties, ""),
     "relationships": (RELATIONSHIP_SCHEMA, read_relationships, "valid_from"),
     "seeds": (SEED_SCHEMA, read_seeds, ""),
+    "attributes": (ATTRIBUTE_SCHEMA, read_attributes, ""),
 }
 
 
@@ -59,6 +64,8 @@ class SideRecords:
         Of its bytes.
     rows, rejected : pa.Table
         As the reader gave them.
+    protected : frozenset of str
+        Attributes to be marked as protected.
     """
 
     table: str
@@ -66,6 +73,7 @@ class SideRecords:
     sha256: str
     rows: pa.Table
     rejected: pa.Table
+    protected: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,7 @@ class SideOutcome:
     unmatched : int
         Labels whose payment or account is not in the ledger.
     undated : int
-        Seeds without a date: they are known from now on.
+        Seeds without a date, and values of attributes: they are known from now on.
     known : bool
         True where the same bytes had been recorded before; nothing was added then.
     """
@@ -95,13 +103,15 @@ class SideOutcome:
     known: bool = False
 
 
-def read_side_records(paths: dict[str, Path | None]) -> list[SideRecords]:
+def read_side_records(paths: dict[str, Path | None], *, protected: Collection[str] = ()) -> list[SideRecords]:
     """Read the files of side records that were given.
 
     Parameters
     ----------
     paths : dict
         Table -> file, None where there is none.
+    protected : collection of str
+        Attributes that only fairness reports may use.
 
     Returns
     -------
@@ -111,13 +121,23 @@ def read_side_records(paths: dict[str, Path | None]) -> list[SideRecords]:
     ------
     InputError
         A file cannot be read as what it was given for.
+    UsageError
+        A protected attribute is not in the file of attributes.
     """
+    if protected and paths.get("attributes") is None:
+        raise UsageError(
+            "attributes are marked as protected where they are given",
+            where="--protected",
+            mend="add --attributes FILE; a file that is recorded already may be given again",
+        )
     found = []
     for table, (_, reader, _) in SIDE_TABLES.items():
         path = paths.get(table)
-        if path is not None:
-            read = reader(path)
-            found.append(SideRecords(table, path.name, file_digest(path), read.rows, read.rejected))
+        if path is None:
+            continue
+        read = reader(path) if table != "attributes" else read_attributes(path, protected=protected)
+        marked = read.protected if isinstance(read, AttributesRead) else frozenset[str]()
+        found.append(SideRecords(table, path.name, file_digest(path), read.rows, read.rejected, marked))
     return found
 
 
@@ -141,14 +161,18 @@ def record_side_records(project: Project, records: SideRecords) -> SideOutcome:
     `label_delay_days` after its payment (of an account: its last one; of something the ledger does not know: after
     the latest payment), a seed from the latest payment on. Accounts count from their opening, relationships from
     `valid_from`; parties, and accounts and relationships without any date, are standing data and known from the start.
+    Values of attributes without a date count from the latest payment on, as seeds do.
     """
     schema, _, stand_in = SIDE_TABLES[records.table]
-    rows = records.rows
+    rows, rejected = records.rows, records.rejected
+    if records.table == "attributes":
+        rows, refused = code_attributes(project.tables, rows, file=records.name, protected=records.protected)
+        rejected = pa.concat_tables([rejected, refused])
     unmatched = undated = 0
     moments = _moments(rows["known_since"])
     if records.table == "labels":
         moments, unmatched = _labels_known_since(project, rows, moments)
-    elif records.table == "seeds":
+    elif records.table in ("seeds", "attributes"):
         undated = int((moments == UNKNOWN).sum())
         moments = np.where(moments == UNKNOWN, _latest(project), moments)
     elif stand_in:
@@ -160,10 +184,10 @@ def record_side_records(project: Project, records: SideRecords) -> SideOutcome:
     added = True
     if table.num_rows:
         added = project.tables.append(records.table, table, transaction=f"{records.table}/{records.sha256}")
-    if records.rejected.num_rows:
-        project.tables.append("rejected", records.rejected, transaction=f"rejected/{records.table}/{records.sha256}")
+    if rejected.num_rows:
+        project.tables.append("rejected", rejected, transaction=f"rejected/{records.table}/{records.sha256}")
     return SideOutcome(
-        records.table, records.name, rows.num_rows, records.rejected.num_rows, unmatched, undated, known=not added
+        records.table, records.name, rows.num_rows, rejected.num_rows, unmatched, undated, known=not added
     )
 
 

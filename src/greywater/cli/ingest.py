@@ -11,9 +11,11 @@ import typer
 from greywater.cli.options import (
     Accounts,
     AllowJump,
+    Attributes,
     BaseCurrency,
     Format,
     Fx,
+    HighWater,
     Json,
     Labels,
     Mapping,
@@ -22,6 +24,8 @@ from greywater.cli.options import (
     Parties,
     Paths,
     Project,
+    Protected,
+    Query,
     Relationships,
     Seeds,
     Store,
@@ -46,6 +50,10 @@ def ingest(
     parties: Parties = None,
     relationships: Relationships = None,
     seeds: Seeds = None,
+    attributes: Attributes = None,
+    protected: Protected = None,
+    query: Query = None,
+    high_water: HighWater = None,
     fx: Fx = None,
     base_currency: BaseCurrency = None,
     order: Ordering = Order.time,
@@ -67,6 +75,8 @@ def ingest(
         greywater ingest payments.parquet --labels labels.csv --store ./bank
 
         greywater ingest export.csv --mapping bank.toml --fx rates.csv --json -
+
+        greywater ingest sql:env:BANK_DB --query "SELECT * FROM payments" --high-water booking_id
     """
     from greywater.app.ingest import IngestRequest
     from greywater.app.ingest import ingest as record
@@ -84,6 +94,10 @@ def ingest(
         parties=parties,
         relationships=relationships,
         seeds=seeds,
+        attributes=attributes,
+        protected=tuple(protected or ()),
+        query=query,
+        high_water=high_water,
         allow_jump=allow_jump,
         wait=wait,
     )

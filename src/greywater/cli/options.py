@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 __all__ = [
-    "Accounts", "AllowJump", "BaseCurrency", "Format", "Fx", "Json", "Labels", "Mapping", "Order", "Ordering",
-    "Parties", "Paths", "Project", "Relationships", "Seeds", "Store", "Wait",
+    "Accounts", "AllowJump", "Attributes", "BaseCurrency", "Format", "Fx", "HighWater", "Json", "Labels", "Mapping",
+    "Order", "Ordering", "Parties", "Paths", "Project", "Protected", "Query", "Relationships", "Seeds", "Store", "Wait",
 ]  # fmt: skip
 
 
@@ -23,8 +23,19 @@ class Order(StrEnum):
 
 # readable=False: our own errors say what is wrong with a file and how to mend it.
 Paths = Annotated[
-    list[Path] | None,
-    typer.Argument(metavar="PATH...", readable=False, help="Files of payments: .csv, .csv.gz or .parquet."),
+    list[str] | None,
+    typer.Argument(
+        metavar="PATH...",
+        help="Payments: files (.csv, .csv.gz, .parquet), folders of them, file://, s3:// and hdfs:// URLs, "
+        "sql:URL with --query, delta:FOLDER.",
+    ),
+]
+Query = Annotated[str | None, typer.Option("--query", metavar="SQL", help="The SELECT that a sql:URL answers.")]
+HighWater = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN", help="Column of the query that only grows; later runs take only what lies beyond it."
+    ),
 ]
 Format = Annotated[
     str | None, typer.Option("--format", metavar="NAME", help="Known format; told by the header where left out.")
@@ -39,6 +50,14 @@ Relationships = Annotated[
     Path | None, typer.Option(metavar="FILE", readable=False, help="Who owns, directs or is related to whom.")
 ]
 Seeds = Annotated[Path | None, typer.Option(metavar="FILE", readable=False, help="Confirmed launderers.")]
+Attributes = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", readable=False, help="Credit score, risk class, flags... of customers or accounts."),
+]
+Protected = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Attribute for fairness reports only; may be given several times."),
+]
 Fx = Annotated[
     Path | None,
     typer.Option(metavar="FILE", readable=False, help="Dated rates to the base currency: date, currency, rate."),

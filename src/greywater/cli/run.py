@@ -10,9 +10,11 @@ import typer
 from greywater.cli.options import (
     Accounts,
     AllowJump,
+    Attributes,
     BaseCurrency,
     Format,
     Fx,
+    HighWater,
     Json,
     Labels,
     Mapping,
@@ -21,6 +23,8 @@ from greywater.cli.options import (
     Parties,
     Paths,
     Project,
+    Protected,
+    Query,
     Relationships,
     Seeds,
     Store,
@@ -47,6 +51,10 @@ def run(
     parties: Parties = None,
     relationships: Relationships = None,
     seeds: Seeds = None,
+    attributes: Attributes = None,
+    protected: Protected = None,
+    query: Query = None,
+    high_water: HighWater = None,
     fx: Fx = None,
     base_currency: BaseCurrency = None,
     order: Ordering = Order.time,
@@ -54,6 +62,9 @@ def run(
     budget: Annotated[
         str, typer.Option(metavar="N/day|N", help="Alerts the team can look at: a day, or in all.")
     ] = "20/day",
+    allow_protected: Annotated[
+        bool, typer.Option("--allow-protected", help="Let protected attributes into the model.")
+    ] = False,
     store: Store = None,
     project: Project = None,
     wait: Wait = 0.0,
@@ -84,12 +95,12 @@ def run(
     from greywater.desk.budget import Budget
     from greywater.vocab import Actor
 
-    settings = settings_of(store, project, base_currency)
+    settings = settings_of(store, project, base_currency).with_(allow_protected=allow_protected or None)
     request = RunRequest(
         IngestRequest(
             paths=tuple(paths or ()), format=format, mapping=mapping, order=order.value, fx=fx, labels=labels,
-            accounts=accounts, parties=parties, relationships=relationships, seeds=seeds, allow_jump=allow_jump,
-            wait=wait,
+            accounts=accounts, parties=parties, relationships=relationships, seeds=seeds, attributes=attributes,
+            protected=tuple(protected or ()), query=query, high_water=high_water, allow_jump=allow_jump, wait=wait,
         ),
         budget=Budget.parse(budget),
     )  # fmt: skip

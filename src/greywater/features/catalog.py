@@ -9,6 +9,7 @@ from typing import Any
 
 from greywater.config import Settings
 from greywater.errors import UsageError
+from greywater.features.attributes import attribute_features
 from greywater.features.calendar import calendar_features
 from greywater.features.counterparty import PAIR_COUNTS, PAIR_DERIVED, PAIR_FLOATS
 from greywater.features.feature import Feature
@@ -63,6 +64,8 @@ class FeatureSet:
         Of the calendar features.
     graph : GraphPlan, optional
         Patterns in the graph of payments; None = the set has no graph features.
+    attributes : tuple of (str, str)
+        Name and kind of each attribute of the parties that is joined, in order; they are not the engine's.
 
     Examples
     --------
@@ -84,6 +87,7 @@ class FeatureSet:
     timezone: str
     country: str
     graph: GraphPlan | None = None
+    attributes: tuple[tuple[str, str], ...] = ()
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -93,7 +97,8 @@ class FeatureSet:
             feature for side in ("out", "in") for feature in self.plan.counts(side) + self.plan.floats(side)
         )
         through = (PASS_THROUGH,) if self.has_pass_through else ()
-        return shared + through + windows + self.plan.self_counts() + self.plan.self_sums() + self.graph_features
+        engine = shared + through + windows + self.plan.self_counts() + self.plan.self_sums() + self.graph_features
+        return engine + attribute_features(self.attributes)
 
     @property
     def graph_features(self) -> tuple[Feature, ...]:
@@ -116,8 +121,10 @@ class FeatureSet:
         return {feature.name: feature for feature in self.features}
 
     def to_json(self) -> str:
-        """The set's definition as canonical JSON; the graph's plan is named only where there is one."""
+        """The set's definition as canonical JSON; the graph's plan and attributes are named only where there are."""
         fields = asdict(self)
+        if not self.attributes:
+            del fields["attributes"]
         if self.graph is None:
             del fields["graph"]
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
@@ -129,7 +136,9 @@ class FeatureSet:
         plan = fields.pop("plan")
         lengths = {name: tuple(plan[name]) for name in ("windows", "day_windows")}
         graph = fields.pop("graph", None)
+        attributes = tuple((name, kind) for name, kind in fields.pop("attributes", ()))
         return cls(
+            attributes=attributes,
             plan=WindowPlan(allowed_lateness=plan["allowed_lateness"], **lengths),
             graph=None if graph is None else GraphPlan.from_fields(graph),
             **fields,

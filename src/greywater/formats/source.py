@@ -31,10 +31,13 @@ class Source:
         The file and its columns.
     layout : Layout
         Which column says what.
+    given_sha256 : str
+        SHA-256 of the bytes in hex where it is known already, else "".
     """
 
     table: Table
     layout: Layout
+    given_sha256: str = ""
 
     @property
     def path(self) -> Path:
@@ -73,7 +76,7 @@ class Source:
 
     def sha256(self) -> str:
         """SHA-256 of the file's bytes in hex; read once, in pieces of 1 MB."""
-        return self._sha256
+        return self.given_sha256 or self._sha256
 
     @cached_property
     def _sha256(self) -> str:

@@ -70,6 +70,8 @@ class Table:
         Known for Parquet.
     headless : bool
         The CSV file has no header; `columns` were given.
+    rows_before : int
+        Rows of the same source in files before this one: its first row is numbered one more. Parquet only.
     """
 
     path: Path
@@ -79,6 +81,7 @@ class Table:
     encoding: str = "utf-8"
     total_rows: int | None = None
     headless: bool = False
+    rows_before: int = 0
 
     def chunks(self, columns: Sequence[str], rows: int, *, verify: bool = True) -> Iterator[RawChunk]:
         """Yield the named columns, at most `rows` rows at a time.
@@ -300,7 +303,7 @@ def _open_parquet(path: Path) -> Table:
 
 
 def _parquet_chunks(table: Table, columns: Sequence[str], rows: int) -> Iterator[RawChunk]:
-    done = 0
+    done = table.rows_before
     wanted = list(dict.fromkeys(columns))
     with _parquet_reading(table.path), pq.ParquetFile(table.path, pre_buffer=False, buffer_size=_BUFFER) as file:
         _check_types(table, wanted, file.schema_arrow)

@@ -1,0 +1,277 @@
+"""What was known of the parties of a payment beside their payments: attributes joined as of its moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from greywater.errors import UsageError
+from greywater.features.feature import Feature
+from greywater.vocab import Float64Array, Int64Array
+
+__all__ = ["Attribute", "AttributeJoin", "attribute_features"]
+
+UNKNOWN: Final = -1
+_NEVER_DATED: Final = np.iinfo(np.int64).min
+_ROLES: Final = ("sender", "receiver")
+_UNITS: Final = {"number": "", "text": "code", "flag": "flag"}
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One attribute: its name, its kind ("number", "text" or "flag"), and for a text what each code means."""
+
+    name: str
+    kind: str
+    words: tuple[str, ...] = ()
+
+
+def attribute_features(kinds: Sequence[tuple[str, str]]) -> tuple[Feature, ...]:
+    """The features of some attributes: sender's first, then the receiver's.
+
+    Parameters
+    ----------
+    kinds : sequence of (name, kind)
+        In order of the columns.
+
+    Examples
+    --------
+    >>> [feature.name for feature in attribute_features([("segment", "text")])]
+    ['sender.attribute.segment', 'receiver.attribute.segment']
+    """
+    return tuple(
+        Feature(
+            name=f"{role}.attribute.{name}",
+            entity="sender" if role == "sender" else "receiver",
+            dtype="float64" if kind == "number" else "int64",
+            unit=_UNITS[kind],
+            description=f"{role}: {name.replace('_', ' ')} as known at the payment",
+            family="attribute",
+            parameters={"role": role, "attribute": name, "kind": kind},
+        )
+        for role in _ROLES
+        for name, kind in kinds
+    )
+
+
+class AttributeJoin:
+    """Attributes of accounts and customers, joined to payments as of their moment.
+
+    Payment i sees a value iff after_seq < seq_i and known_since <= t_i; of those it sees of an account and of the
+    customer behind it, the latest by (known_since, commit order) counts. Whose an account is follows the same rule.
+    Nothing is carried from payment to payment: one by one, in one batch, or after a restart the values are the same
+    (SEMANTICS: Other records).
+
+    Parameters
+    ----------
+    attributes : sequence of Attribute
+        The columns, in order.
+    records : pa.Table
+        In commit order: account or customer (string), name, number (float64), code (int64), known_since, after_seq.
+    accounts : pa.Table, optional
+        In commit order: account, customer, known_since (null = always), after_seq.
+
+    Examples
+    --------
+    >>> moment = pa.timestamp("us", tz="UTC")
+    >>> records = pa.table({"account": ["A", "A"], "customer": pa.nulls(2, pa.string()), "name": ["score"] * 2,
+    ...     "number": [600.0, 650.0], "code": pa.nulls(2, pa.int64()),
+    ...     "known_since": pa.array([10, 20], moment), "after_seq": [-1, 1]})
+    >>> join = AttributeJoin([Attribute("score", "number")], records)
+    >>> parties = pa.array(["A", "A", "A"])
+    >>> join.values("score", np.array([0, 1, 2]), np.array([5, 20, 20]), parties).tolist()
+    [nan, 600.0, 650.0]
+    """
+
+    def __init__(self, attributes: Sequence[Attribute], records: pa.Table, accounts: pa.Table | None = None) -> None:
+        self.attributes = tuple(attributes)
+        self._by_name = {attribute.name: attribute for attribute in self.attributes}
+        owners = _Entities()
+        holders = _Entities()
+        self._account_of, self._customer_of = holders, owners
+        self._owner = None if accounts is None or not accounts.num_rows else _owners(accounts, holders, owners)
+        name = records["name"].combine_chunks()
+        self._values: dict[str, Float64Array | Int64Array] = {}
+        self._found: dict[str, tuple[_AsOf, _AsOf]] = {}
+        for attribute in self.attributes:
+            rows = records.filter(pc.equal(name, attribute.name)) if records.num_rows else records
+            since, after = _microseconds(rows["known_since"]), _integers(rows["after_seq"])
+            value: Float64Array | Int64Array = (
+                np.asarray(rows["number"].to_numpy(zero_copy_only=False), np.float64)
+                if attribute.kind == "number"
+                else _integers(rows["code"].fill_null(UNKNOWN))
+            )
+            self._values[attribute.name] = value
+            self._found[attribute.name] = (
+                _AsOf(holders.number(rows["account"]), since, after),
+                _AsOf(owners.number(rows["customer"]), since, after),
+            )
+
+    @property
+    def kinds(self) -> tuple[tuple[str, str], ...]:
+        """Name and kind of each attribute, in order."""
+        return tuple((attribute.name, attribute.kind) for attribute in self.attributes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return tuple(feature.name for feature in attribute_features(self.kinds))
+
+    def columns(self, payments: pa.RecordBatch) -> list[pa.Array]:
+        """The columns of a block of payments.
+
+        Parameters
+        ----------
+        payments : pa.RecordBatch
+            seq, event_time, sender and receiver; n rows in any order.
+
+        Returns
+        -------
+        list of pa.Array
+            One a name, n rows: float64 for numbers (NaN = not known), int64 for codes and flags (-1 = not known).
+        """
+        seq, time = _integers(payments.column("seq")), _microseconds(payments.column("event_time"))
+        found = []
+        for role in _ROLES:
+            who = self._parties(seq, time, payments.column(role))
+            found += [pa.array(self._join(name, seq, time, who)) for name in self._by_name]
+        return found
+
+    def values(self, name: str, seq: Int64Array, time_us: Int64Array, accounts: pa.Array) -> Float64Array | Int64Array:
+        """One attribute of some accounts, each as of a payment: also the key of a peer group.
+
+        Parameters
+        ----------
+        name : str
+            Of the attribute.
+        seq, time_us : int64[n]
+            The payments' numbers and event times.
+        accounts : pa.Array
+            string[n].
+
+        Returns
+        -------
+        float64[n] or int64[n]
+            As in `columns`.
+
+        Raises
+        ------
+        UsageError
+            There is no such attribute.
+        """
+        if name not in self._by_name:
+            raise UsageError(
+                f"no attribute {name!r} is recorded",
+                where="attributes",
+                mend=f"name one of {', '.join(self._by_name) or 'none'}",
+            )
+        return self._join(name, seq, time_us, self._parties(seq, time_us, accounts))
+
+    def _parties(self, seq: Int64Array, time: Int64Array, accounts: pa.Array) -> tuple[Int64Array, Int64Array]:
+        """Numbers of the accounts, and of the customers they belong to as of each payment."""
+        account = self._account_of.find(accounts)
+        customer = np.full(len(account), UNKNOWN, np.int64)
+        if self._owner is not None:
+            as_of, owner = self._owner
+            row = as_of.find(account, seq, time)
+            customer = np.where(row >= 0, owner[row], UNKNOWN)
+        return account, customer
+
+    def _join(
+        self, name: str, seq: Int64Array, time: Int64Array, who: tuple[Int64Array, Int64Array]
+    ) -> Float64Array | Int64Array:
+        of_account, of_customer = self._found[name]
+        value = self._values[name]
+        first = of_account.find(who[0], seq, time)
+        second = of_customer.find(who[1], seq, time)
+        row = np.where(of_account.rank_of(second) > of_account.rank_of(first), second, first)
+        missing = np.nan if value.dtype == np.float64 else UNKNOWN
+        if not len(value):
+            return np.full(len(seq), missing, value.dtype)
+        return np.where(row >= 0, value[row], missing).astype(value.dtype)
+
+
+class _Entities:
+    """Numbers for names, in order of first appearance."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str | None, int] = {}
+
+    def number(self, names: pa.ChunkedArray) -> Int64Array:
+        """The number of each name, given where it is new; -1 for null."""
+        for name in names.unique().to_pylist():
+            if name is not None:
+                self._numbers.setdefault(name, len(self._numbers))
+        return self.find(names)
+
+    def find(self, names: pa.Array | pa.ChunkedArray) -> Int64Array:
+        """The number of each name, -1 where it has none."""
+        whole = names.combine_chunks() if isinstance(names, pa.ChunkedArray) else names
+        coded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
+        different = coded.dictionary.to_pylist()
+        numbers = np.array([*(self._numbers.get(name, UNKNOWN) for name in different), UNKNOWN], np.int64)
+        return numbers[_integers(coded.indices.fill_null(len(different)))]
+
+
+class _AsOf:
+    """Finds, for an entity and a payment, the latest record that the payment sees.
+
+    entity, since, after int64[n] in commit order; records of no entity (-1) are found by nobody.
+    """
+
+    def __init__(self, entity: Int64Array, since: Int64Array, after: Int64Array) -> None:
+        self._moments = np.unique(since)
+        self._step = len(self._moments) + 1
+        key = entity * self._step + np.searchsorted(self._moments, since, side="right")
+        order = np.lexsort((np.arange(len(key)), key))
+        order = order[entity[order] >= 0]
+        self._row = order.astype(np.int64)
+        self._key = key[order]
+        self._after = after[order]
+        by_time = np.lexsort((np.arange(len(since)), since))
+        self._rank = np.empty(len(since), np.int64)
+        self._rank[by_time] = np.arange(len(since))
+
+    def find(self, entity: Int64Array, seq: Int64Array, time: Int64Array) -> Int64Array:
+        """Row of the record each payment sees, -1 where there is none; int64[m] each."""
+        least = entity * self._step
+        place = np.searchsorted(self._key, least + np.searchsorted(self._moments, time, side="right"), side="right") - 1
+        answer = np.full(len(entity), UNKNOWN, np.int64)
+        going = np.flatnonzero(entity >= 0)
+        while len(going):
+            at = place[going]
+            inside = at >= 0
+            inside[inside] = self._key[at[inside]] >= least[going[inside]]
+            going, at = going[inside], at[inside]
+            seen = self._after[at] < seq[going]
+            answer[going[seen]] = self._row[at[seen]]
+            going = going[~seen]
+            place[going] -= 1
+        return answer
+
+    def rank_of(self, row: Int64Array) -> Int64Array:
+        """Place of records in the order (known_since, commit order); -1 for -1."""
+        if not len(self._rank):
+            return row
+        return np.where(row >= 0, self._rank[row], UNKNOWN)
+
+
+def _owners(accounts: pa.Table, holders: _Entities, owners: _Entities) -> tuple[_AsOf, Int64Array]:
+    since = _microseconds(accounts["known_since"])
+    as_of = _AsOf(holders.number(accounts["account"]), since, _integers(accounts["after_seq"]))
+    return as_of, owners.number(accounts["customer"])
+
+
+def _microseconds(column: pa.Array | pa.ChunkedArray) -> Int64Array:
+    """Since 1970; before all time where null."""
+    return _integers(column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).fill_null(_NEVER_DATED))
+
+
+def _integers(column: pa.Array | pa.ChunkedArray) -> Int64Array:
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return np.asarray(whole.to_numpy(zero_copy_only=False), np.int64)
