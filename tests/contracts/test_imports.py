@@ -26,6 +26,8 @@ HOMES_OF_LIBRARIES = {
     "sqlalchemy": r"stores/",
     "alembic": r"stores/",
     "psycopg": r"stores/",
+    "fsspec": r"stores/",
+    "s3fs": r"stores/",
     "torch": r"detectors/adversarial",
     "lightgbm": r"detectors/",
     "sklearn": r"detectors/|features/transformer",

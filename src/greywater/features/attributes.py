@@ -191,9 +191,9 @@ class AttributeJoin:
         second = of_customer.find(who[1], seq, time)
         row = np.where(of_account.rank_of(second) > of_account.rank_of(first), second, first)
         missing = np.nan if value.dtype == np.float64 else UNKNOWN
-        if not len(value):
-            return np.full(len(seq), missing, value.dtype)
-        return np.where(row >= 0, value[row], missing).astype(value.dtype)
+        found: Float64Array | Int64Array = np.full(len(seq), missing, value.dtype)
+        found[row >= 0] = value[row[row >= 0]]
+        return found
 
 
 class _Entities:
