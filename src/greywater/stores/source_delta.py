@@ -204,8 +204,16 @@ def _changes(folder: Path, since: int, until: int) -> list[_Added] | WholeAgain:
 
 
 def _name(path: str) -> str:
-    """A file's path as it lies on the disk, below the table's folder."""
-    return unquote(path).lstrip("/")
+    """A file's path below the table's folder without any %-encoding: the log has one or two layers of it.
+
+    Examples
+    --------
+    >>> _name("day=a%2520b/part-0.parquet") == _name("day=a%20b/part-0.parquet")
+    True
+    """
+    while (plain := unquote(path)) != path:
+        path = plain
+    return path.lstrip("/")
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
