@@ -169,7 +169,7 @@ class _Run:
         allowed: Literal["open", "all"] = "all" if self._settings.allow_protected else "open"
         attributes = open_attributes(self._project.tables, allowed)
         if attributes is not None:
-            features = replace(features, attributes=attributes.kinds)
+            features = replace(features, attributes=attributes.kinds, attribute_words=attributes.words)
         with self._clock.step("features"):
             replayed, reader = self._replay(features, attributes, workplace)
         blocks = FeatureBlocks.open(workplace)

@@ -280,7 +280,8 @@ class ReasonWriter:
         value = facts.value(name)
         if feature is None:
             return f"{name.replace('_', ' ')} is {say.number(value)}"
-        return f"{feature.description.rstrip('.')}: {_with_unit(value, feature.unit, self._currency)}"
+        told = _attribute(value, feature) or _with_unit(value, feature.unit, self._currency)
+        return f"{feature.description.rstrip('.')}: {told}"
 
     def _plain(self, facts: Facts) -> Reason:
         """What is said where nothing contributes: the payment itself."""
@@ -308,6 +309,16 @@ def _by_whole_days(facts: Facts, theme: Theme) -> bool:
 
 def _defined(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _attribute(value: float, feature: Feature) -> str | None:
+    """A value of an attribute that is no plain number: what its code means, or that nothing is known."""
+    if feature.family != "attribute":
+        return None
+    if not math.isfinite(value) or (value < 0 and feature.dtype == "int64"):
+        return "not known"
+    words = feature.parameters.get("words", ())
+    return str(words[int(value)]) if 0 <= value < len(words) else None
 
 
 def _with_unit(value: float, unit: str, currency: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,13 +31,17 @@ class Attribute:
     words: tuple[str, ...] = ()
 
 
-def attribute_features(kinds: Sequence[tuple[str, str]]) -> tuple[Feature, ...]:
+def attribute_features(
+    kinds: Sequence[tuple[str, str]], words: Mapping[str, tuple[str, ...]] | None = None
+) -> tuple[Feature, ...]:
     """The features of some attributes: sender's first, then the receiver's.
 
     Parameters
     ----------
     kinds : sequence of (name, kind)
         In order of the columns.
+    words : mapping of str to tuple of str, optional
+        What the codes of text attributes mean.
 
     Examples
     --------
@@ -52,7 +56,7 @@ def attribute_features(kinds: Sequence[tuple[str, str]]) -> tuple[Feature, ...]:
             unit=_UNITS[kind],
             description=f"{role}: {name.replace('_', ' ')} as known at the payment",
             family="attribute",
-            parameters={"role": role, "attribute": name, "kind": kind},
+            parameters={"role": role, "attribute": name, "kind": kind, "words": (words or {}).get(name, ())},
         )
         for role in _ROLES
         for name, kind in kinds
@@ -116,6 +120,11 @@ class AttributeJoin:
     def kinds(self) -> tuple[tuple[str, str], ...]:
         """Name and kind of each attribute, in order."""
         return tuple((attribute.name, attribute.kind) for attribute in self.attributes)
+
+    @property
+    def words(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """What the codes of each text attribute mean."""
+        return tuple((attribute.name, attribute.words) for attribute in self.attributes if attribute.words)
 
     @property
     def names(self) -> tuple[str, ...]:

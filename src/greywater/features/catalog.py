@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from greywater.config import Settings
@@ -66,6 +66,8 @@ class FeatureSet:
         Patterns in the graph of payments; None = the set has no graph features.
     attributes : tuple of (str, str)
         Name and kind of each attribute of the parties that is joined, in order; they are not the engine's.
+    attribute_words : tuple of (str, tuple of str)
+        What the codes of text attributes mean, for people; no part of the set's definition.
 
     Examples
     --------
@@ -88,6 +90,7 @@ class FeatureSet:
     country: str
     graph: GraphPlan | None = None
     attributes: tuple[tuple[str, str], ...] = ()
+    attribute_words: tuple[tuple[str, tuple[str, ...]], ...] = field(default=(), compare=False)
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -98,7 +101,7 @@ class FeatureSet:
         )
         through = (PASS_THROUGH,) if self.has_pass_through else ()
         engine = shared + through + windows + self.plan.self_counts() + self.plan.self_sums() + self.graph_features
-        return engine + attribute_features(self.attributes)
+        return engine + attribute_features(self.attributes, dict(self.attribute_words))
 
     @property
     def graph_features(self) -> tuple[Feature, ...]:
@@ -123,6 +126,7 @@ class FeatureSet:
     def to_json(self) -> str:
         """The set's definition as canonical JSON; the graph's plan and attributes are named only where there are."""
         fields = asdict(self)
+        del fields["attribute_words"]
         if not self.attributes:
             del fields["attributes"]
         if self.graph is None:
