@@ -164,12 +164,7 @@ class _Run:
 
     def outcome(self, workplace: Path) -> RunOutcome:
         """Do it."""
-        features = payment_features(self._settings, self._project.file.resolution_us or 1)
-        self._warnings += features.left_out_words(self._settings)
-        allowed: Literal["open", "all"] = "all" if self._settings.allow_protected else "open"
-        attributes = open_attributes(self._project.tables, allowed)
-        if attributes is not None:
-            features = replace(features, attributes=attributes.kinds, attribute_words=attributes.words)
+        features, attributes = self._features()
         with self._clock.step("features"):
             replayed, reader = self._replay(features, attributes, workplace)
         blocks = FeatureBlocks.open(workplace)
@@ -226,6 +221,16 @@ class _Run:
             timings=self._clock.seconds,
             peak_rss_mb=peak_rss_mb(),
         )
+
+    def _features(self) -> tuple[FeatureSet, AttributeJoin | None]:
+        """The set of features that the settings name, with the attributes that the project allows."""
+        features = payment_features(self._settings, self._project.file.resolution_us or 1)
+        self._warnings += features.left_out_words(self._settings)
+        allowed: Literal["open", "all"] = "all" if self._settings.allow_protected else "open"
+        attributes = open_attributes(self._project.tables, allowed)
+        if attributes is not None:
+            features = replace(features, attributes=attributes.kinds, attribute_words=attributes.words)
+        return features, attributes
 
     def _replay(
         self, features: FeatureSet, attributes: AttributeJoin | None, workplace: Path
