@@ -163,14 +163,21 @@ def test_reasons_say_words_and_not_codes() -> None:
 
 @pytest.mark.parametrize("allowed", [False, True])
 def test_the_main_job_learns_from_attributes(tmp_path: Path, allowed: bool) -> None:
-    gw.make_world(tmp_path / "world", accounts=120, payments=2_500, days=40, seed=3)
+    gw.make_world(tmp_path / "world", accounts=300, payments=4_000, days=40, seed=3)
     accounts = (tmp_path / "world" / "accounts.csv").read_text().splitlines()
     place = accounts[0].split(",").index("customer")
     customers = sorted({line.split(",")[place] for line in accounts[1:]} - {""})
     path = tmp_path / "attributes.csv"
     lines = [f"{name},2000-01-01,{500 + n},{'abc'[n % 3]},{20 + n % 60}" for n, name in enumerate(customers)]
     path.write_text("\n".join(["customer,known_since,credit_score,segment,protected:age", *lines, ""]))
-    settings = Settings(store=tmp_path / "store", threads=1, features="payments-v1", allow_protected=allowed)
+    settings = Settings(
+        store=tmp_path / "store",
+        threads=1,
+        features="payments-v1",
+        windows=(86_400,),
+        day_windows=(),
+        allow_protected=allowed,
+    )
     world = tmp_path / "world"
     request = IngestRequest(
         (world / "payments.csv",), labels=world / "labels.csv", accounts=world / "accounts.csv", attributes=path

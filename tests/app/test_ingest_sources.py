@@ -201,6 +201,7 @@ def test_what_cannot_be_used_leaves_nothing(desk: Any) -> None:
         desk.ingest(good, query="SELECT 1")
     with pytest.raises(UsageError, match="no column"):
         desk.ingest(good, bank.address, query="SELECT 1 AS one", high_water="two")
+    assert not desk.settings.store.exists()
     with pytest.raises(FormatError):
         desk.ingest(good, bank.address, query="SELECT booking FROM p", high_water="booking")
     assert ids(desk) == []

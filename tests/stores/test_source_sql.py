@@ -229,12 +229,32 @@ def test_postgres_is_read_only_and_keeps_its_password(server: str) -> None:
 
 @needs_postgres
 def test_memory_is_bounded_by_a_cursor_on_the_server(server: str) -> None:
-    source = SqlSource(server, "SELECT n, repeat('x', 1000) AS text FROM generate_series(1, 100000) n")
-    batches = source.pull(None).batches()
-    sizes = [next(batches).num_rows for _ in range(2)]
-    batches.close()  # type: ignore[attr-defined]
+    text = "repeat(chr(65 + n % 26), 1500)"
+    assert_flat(SqlSource(server, f"SELECT n, {text} AS text FROM generate_series(1, 120000) n", "n"))
+
+
+def test_memory_is_bounded_on_sqlite(tmp_path: Path, database: sqlite3.Connection) -> None:
+    database.execute("CREATE TABLE p (n INTEGER PRIMARY KEY, text TEXT)")
+    database.executemany("INSERT INTO p VALUES (?, ?)", ((n, chr(65 + n % 26) * 1500) for n in range(120_000)))
+    database.commit()
+    assert_flat(SqlSource(sqlite_url(tmp_path), "SELECT * FROM p", "n"))
+
+
+def own_memory_mb() -> int:
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon:")) >> 10
+
+
+def assert_flat(source: SqlSource) -> None:
+    """180 MB go through, and far less is held at any moment."""
+    rows, before, most = 0, own_memory_mb() if Path("/proc/self/status").exists() else 0, 0
+    for batch in source.pull(None).batches():
+        assert batch.num_rows <= source_sql.ROWS
+        rows += batch.num_rows
+        most = max(most, own_memory_mb() if before else 0)
     source.close()
-    assert max(sizes) <= source_sql.ROWS
+    assert rows == 120_000
+    assert most - before < 100
 
 
 def test_order_of_a_seeded_crowd(tmp_path: Path, database: sqlite3.Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from greywater.app.ingest import IngestRequest
@@ -27,6 +28,7 @@ def run(
     relationships: Place | None = None,
     seeds: Place | None = None,
     attributes: Place | None = None,
+    protected: Sequence[str] = (),
     query: str | None = None,
     high_water: str | None = None,
     fx: Place | None = None,
@@ -46,6 +48,8 @@ def run(
         How to read the files; told by their header where left out.
     labels, accounts, parties, relationships, seeds, attributes, fx : path, optional
         What is known beside the payments.
+    protected : sequence of str
+        Attributes that no model may use.
     query, high_water : str, optional
         For a `sql:` place: its SELECT, and the column of it that only grows.
     budget : str
@@ -77,6 +81,7 @@ def run(
         relationships=_path(relationships),
         seeds=_path(seeds),
         attributes=_path(attributes),
+        protected=tuple(protected),
         query=query,
         high_water=high_water,
     )

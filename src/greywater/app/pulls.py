@@ -25,6 +25,7 @@ from greywater.stores.durable import (
     sync_file,
     write_file_durably,
 )
+from greywater.stores.sorting import exact_batches
 from greywater.stores.source_rows import Mark, RowSource
 from greywater.vocab import Progress
 
@@ -33,6 +34,7 @@ __all__ = ["MARKS_SCHEMA", "PULLS", "Pulled", "finish_pull", "pull_rows", "read_
 #: Folder of a project for rows that were fetched and are not recorded whole yet.
 PULLS: Final = "pulls"
 _ABOUT: Final = "pull.json"
+_GROUP_ROWS: Final = 65_536
 _MOMENT: Final = pa.timestamp("us", tz="UTC")
 
 #: How far a source was read; of one source the row written last counts.
@@ -138,7 +140,7 @@ def pull_rows(project: Project, source: RowSource, progress: Progress) -> Pulled
     rows = 0
     try:
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            for batch in pull.batches():
+            for batch in exact_batches(pull.batches(), pull.schema, _GROUP_ROWS):
                 writer.write_batch(batch.replace_schema_metadata(schema.metadata))
                 rows += batch.num_rows
                 progress.advance(batch.num_rows)

@@ -161,7 +161,10 @@ class Places:
             if place.startswith("sql:"):
                 from greywater.stores.source_sql import SqlSource
 
-                return [SqlSource(place.removeprefix("sql:"), self._query, self._high_water)]
+                database = SqlSource(place.removeprefix("sql:"), self._query, self._high_water)
+                database.pull(None)  # reached and understood before anything is written
+                database.close()
+                return [database]
             if place.startswith("delta:"):
                 from greywater.stores.source_delta import DeltaSource
 

@@ -27,7 +27,7 @@ from greywater.stores.source_rows import Mark, WholeAgain
 __all__ = ["SqlPull", "SqlSource", "cell_text", "mark_from_json", "mark_to_json"]
 
 #: Rows taken from the database at a time.
-ROWS: Final = 10_000
+ROWS: Final = 4_000
 BACKENDS: Final = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
 _colon: Final = re.compile(r"(?<![:\w\\]):(?=\w)")
 _not_in_a_name: Final = re.compile(r"[^A-Za-z0-9_-]+")
@@ -273,6 +273,8 @@ class _HighWater:
     def fresh(self, rows: Sequence[Any], texts: list[pa.Array]) -> list[pa.Array]:
         """The columns without the rows that were taken before."""
         values = [row[self._place] for row in rows]
+        if self._greatest is None:
+            mark_to_json(values[0])  # before all of it is fetched for nothing
         keep = [True] * len(values)
         last = values[-1]
         if self._greatest is None or last != self._greatest:
