@@ -112,5 +112,9 @@ def test_what_cannot_be_read_is_said(memory: str) -> None:
 
 def test_a_missing_adapter_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fsspec.core", None)
-    with pytest.raises(ExtraMissingError, match=r"greywater\[sources\]"):
+    with pytest.raises(ExtraMissingError, match=r"fsspec is not installed.*greywater\[sources\]"):
         remote_files("memory://x/y.csv")
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(ExtraMissingError, match=r"s3fs is not installed.*greywater\[sources\]"):
+        remote_files("s3://x/y.csv")

@@ -36,6 +36,7 @@ def run_in_json(outcome: RunOutcome) -> dict[str, Any]:
             "name": outcome.features.name,
             "fingerprint": outcome.features.fingerprint,
             "columns": len(outcome.features.names),
+            "attributes": [name for name, _ in outcome.features.attributes],
             "held_payments": outcome.footprint.held,
             "bytes_per_held_payment": round(outcome.footprint.bytes_per_held_payment, 1),
             "graph_held_payments": outcome.footprint.graph_held,

@@ -98,7 +98,11 @@ class AttributeJoin:
         owners = _Entities()
         holders = _Entities()
         self._account_of, self._customer_of = holders, owners
-        self._owner = None if accounts is None or not accounts.num_rows else _owners(accounts, holders, owners)
+        self._owner: tuple[_AsOf, Int64Array] | None = None
+        if accounts is not None and accounts.num_rows:
+            times = _microseconds(accounts["known_since"])
+            as_of = _AsOf(holders.number(accounts["account"]), times, _integers(accounts["after_seq"]))
+            self._owner = as_of, owners.number(accounts["customer"])
         name = records["name"].combine_chunks()
         self._values: dict[str, Float64Array | Int64Array] = {}
         self._found: dict[str, tuple[_AsOf, _AsOf]] = {}
@@ -248,10 +252,12 @@ class _AsOf:
 
     def find(self, entity: Int64Array, seq: Int64Array, time: Int64Array) -> Int64Array:
         """Row of the record each payment sees, -1 where there is none; int64[m] each."""
-        least = entity * self._step
-        place = np.searchsorted(self._key, least + np.searchsorted(self._moments, time, side="right"), side="right") - 1
         answer = np.full(len(entity), UNKNOWN, np.int64)
         going = np.flatnonzero(entity >= 0)
+        if not len(self._key) or not len(going):
+            return answer
+        least = entity * self._step
+        place = np.searchsorted(self._key, least + np.searchsorted(self._moments, time, side="right"), side="right") - 1
         while len(going):
             at = place[going]
             inside = at >= 0
@@ -268,12 +274,6 @@ class _AsOf:
         if not len(self._rank):
             return row
         return np.where(row >= 0, self._rank[row], UNKNOWN)
-
-
-def _owners(accounts: pa.Table, holders: _Entities, owners: _Entities) -> tuple[_AsOf, Int64Array]:
-    since = _microseconds(accounts["known_since"])
-    as_of = _AsOf(holders.number(accounts["account"]), since, _integers(accounts["after_seq"]))
-    return as_of, owners.number(accounts["customer"])
 
 
 def _microseconds(column: pa.Array | pa.ChunkedArray) -> Int64Array:
