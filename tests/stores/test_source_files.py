@@ -115,6 +115,10 @@ def test_a_missing_adapter_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(ExtraMissingError, match=r"fsspec is not installed.*greywater\[sources\]"):
         remote_files("memory://x/y.csv")
     monkeypatch.undo()
-    monkeypatch.setitem(sys.modules, "s3fs", None)
+
+    def without_s3fs(*_: object, **__: object) -> None:
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", without_s3fs)
     with pytest.raises(ExtraMissingError, match=r"s3fs is not installed.*greywater\[sources\]"):
         remote_files("s3://x/y.csv")

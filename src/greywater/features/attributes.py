@@ -203,8 +203,8 @@ class AttributeJoin:
         first = of_account.find(who[0], seq, time)
         second = of_customer.find(who[1], seq, time)
         row = np.where(of_account.rank_of(second) > of_account.rank_of(first), second, first)
-        missing = np.nan if value.dtype == np.float64 else UNKNOWN
-        found: Float64Array | Int64Array = np.full(len(seq), missing, value.dtype)
+        found: Float64Array | Int64Array = np.empty(len(seq), value.dtype)
+        found.fill(np.nan if value.dtype == np.float64 else UNKNOWN)
         found[row >= 0] = value[row[row >= 0]]
         return found
 

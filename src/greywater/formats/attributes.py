@@ -207,7 +207,7 @@ def values_of(texts: pa.ChunkedArray, name: str, kind: Kind | None) -> tuple[Kin
         return kind, pc.if_else(pc.is_finite(values), values, pa.scalar(None, pa.float64()))
     if kind == "flag":
         return kind, _flags(whole, ("1", "1.0"), ("0", "0.0"))
-    return kind, whole
+    return "text", whole
 
 
 def _likely(texts: pa.Array) -> Iterator[Kind]:
