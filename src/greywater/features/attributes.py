@@ -203,8 +203,8 @@ class AttributeJoin:
         first = of_account.find(who[0], seq, time)
         second = of_customer.find(who[1], seq, time)
         row = np.where(of_account.rank_of(second) > of_account.rank_of(first), second, first)
-        found: Float64Array | Int64Array = np.empty(len(seq), value.dtype)
-        found.fill(np.nan if value.dtype == np.float64 else UNKNOWN)
+        kind = self._by_name[name].kind
+        found = np.full_like(value, np.nan if kind == "number" else UNKNOWN, shape=(len(seq),))
         found[row >= 0] = value[row[row >= 0]]
         return found
 
