@@ -42,7 +42,14 @@ def test_a_sound_store(recorded: Any) -> None:
     result = check(Actor(), recorded.settings, watched)
     assert result.findings == ()
     assert (result.payments, result.files, result.rejected, result.alerts) == (150, 1, 0, 0)
-    assert result.records == {"labels": 150, "accounts": 1, "parties": 0, "relationships": 0, "seeds": 0}
+    assert result.records == {
+        "labels": 150,
+        "accounts": 1,
+        "parties": 0,
+        "relationships": 0,
+        "seeds": 0,
+        "attributes": 0,
+    }
     assert watched.steps[0] == "verifying payments"
     assert recorded.state() == before
 

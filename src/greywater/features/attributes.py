@@ -109,12 +109,12 @@ class AttributeJoin:
         for attribute in self.attributes:
             rows = records.filter(pc.equal(name, attribute.name)) if records.num_rows else records
             since, after = _microseconds(rows["known_since"]), _integers(rows["after_seq"])
-            value: Float64Array | Int64Array = (
-                np.asarray(rows["number"].to_numpy(zero_copy_only=False), np.float64)
-                if attribute.kind == "number"
-                else _integers(rows["code"].fill_null(UNKNOWN))
-            )
-            self._values[attribute.name] = value
+            # one value more: what place -1 holds is what is not known
+            if attribute.kind == "number":
+                numbers = np.asarray(rows["number"].to_numpy(), np.float64)
+                self._values[attribute.name] = np.append(numbers, np.nan)
+            else:
+                self._values[attribute.name] = np.append(_integers(rows["code"].fill_null(UNKNOWN)), UNKNOWN)
             self._found[attribute.name] = (
                 _AsOf(holders.number(rows["account"]), since, after),
                 _AsOf(owners.number(rows["customer"]), since, after),
@@ -203,10 +203,7 @@ class AttributeJoin:
         first = of_account.find(who[0], seq, time)
         second = of_customer.find(who[1], seq, time)
         row = np.where(of_account.rank_of(second) > of_account.rank_of(first), second, first)
-        kind = self._by_name[name].kind
-        found = np.full_like(value, np.nan if kind == "number" else UNKNOWN, shape=(len(seq),))
-        found[row >= 0] = value[row[row >= 0]]
-        return found
+        return value[row]
 
 
 class _Entities:
