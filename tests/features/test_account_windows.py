@@ -221,6 +221,10 @@ def test_an_outsider_has_no_row_and_its_counterparty_has_its_values() -> None:
     assert taken.rows.column("in.counterparties.1h").to_pylist() == [1, 1, 1]
     assert taken.rows.column("in.sum.1h").to_pylist() == [100.0, 200.0, 300.0]
     assert taken.held.tolist() == [3]
+    assert taken.rows.column("known_time") == taken.rows.column("event_time")
+    table = as_table(payments)
+    later = AccountWindows(PLAN).take(table.append_column("known_time", table.column("event_time").cast(pa.int64())))
+    assert later.rows.column("known_time").cast(pa.int64()).to_pylist() == [one.time for one in payments]
 
 
 @pytest.mark.parametrize("cut", [0, 30, 77])

@@ -12,6 +12,7 @@ import pytest
 from greywater.errors import RefusedValueError, StoreError, UsageError
 from greywater.features.account_windows import AccountWindows, Held
 from greywater.features.windows import WindowPlan
+from greywater.featurestore import window_records
 from greywater.featurestore.definitions import FeatureField, FeatureGroup, FeatureView, RequestValue, ViewFeature
 from greywater.featurestore.vectors import OnlineView
 from greywater.featurestore.window_records import WindowWriter, window_group, window_reader
@@ -128,6 +129,27 @@ def test_taken_again_a_block_writes_the_same_records() -> None:
     assert dict(view.online.scan("all@1/account")) == held
     assert writer.write(again.take(table.slice(60))) == 0
     assert writer.next_seq == 60
+
+
+def test_many_records_are_written_in_several_commits_and_the_mark_with_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    view = opened()
+    commits: list[tuple[int, bytes | None]] = []
+    whole = view.online.put_many
+
+    def counted(space: str, items: Any, *, mark: bytes | None = None) -> int:
+        commits.append((len(items), mark))
+        return whole(space, items, mark=mark)
+
+    monkeypatch.setattr(view.online, "put_many", counted)
+    taken = AccountWindows(PLAN).take(as_table(random_payments(7, 60)))
+    for name, value in (("BATCH", 2), ("BATCH_BYTES", 1)):
+        monkeypatch.setattr(window_records, name, value)
+        commits.clear()
+        assert WindowWriter(view, PLAN).write(taken) == 6
+        assert [size for size, _ in commits] == ([2, 2, 2] if name == "BATCH" else [1] * 6)
+        assert [mark for _, mark in commits] == [None] * (len(commits) - 1) + [(60).to_bytes(8, "big")]
 
 
 def test_a_view_without_these_windows_is_refused() -> None:

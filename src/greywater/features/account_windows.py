@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 
 import numpy as np
 import pyarrow as pa
@@ -158,8 +158,8 @@ class Taken:
         Payments that a window may still want, account after account.
     begins : int64[n + 1]
         Where in `tails` each begins.
-    rows : pa.Table
-        Account, event_time, known_time and the values at each payment, for both parties: the offline group.
+    make_rows : callable
+        What makes `rows`.
     """
 
     next_seq: int
@@ -170,7 +170,15 @@ class Taken:
     floats: Float64Array
     tails: Int64Array
     begins: Int64Array
-    rows: pa.Table
+    make_rows: Callable[[], pa.Table] = field(repr=False)
+
+    @cached_property
+    def rows(self) -> pa.Table:
+        """Account, event_time, known_time and the values at each payment, of both parties: the offline group.
+
+        Made when first asked for.
+        """
+        return self.make_rows()
 
     @property
     def held(self) -> Int64Array:
@@ -347,7 +355,7 @@ class AccountWindows:
             sent, received, self._look, codes, self._horizon, events, counts, begins, tails, scratch[0], ints, floats,
             scratch[1], changes,
         )  # fmt: skip
-        rows = self._rows(table, own, sides)
+        rows = partial(self._rows, table, own, sides)
         return Taken(self._next_seq, tuple(accounts), events, changes, ints, floats, tails, begins, rows)
 
     def _rows(self, table: pa.Table, own: list[np.ndarray], sides: list[tuple[Int64Array, Float64Array]]) -> pa.Table:

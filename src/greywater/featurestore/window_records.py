@@ -21,8 +21,9 @@ __all__ = ["MOST_HELD", "WindowWriter", "window_group", "window_reader"]
 
 #: Payments a record holds at most.
 MOST_HELD: Final = 4_096
-#: Records written in one commit at most.
+#: Records and bytes written in one commit, about.
 BATCH: Final = 10_000
+BATCH_BYTES: Final = 32 << 20
 
 
 def window_group(plan: WindowPlan, *, name: str = "account_windows", version: int = 1) -> FeatureGroup:
@@ -132,14 +133,17 @@ class WindowWriter:
         kept = np.flatnonzero(taken.event_us != NEVER)
         written = 0
         for section in self._sections:
-            keys = [section.keys.of(taken.accounts[k]) for k in kept]
-            items = zip(keys, self._records(section, taken, kept), strict=True)
-            listed = [(key, record) for key, record in items if key is not None]
-            mark = taken.next_seq.to_bytes(8, "big")
-            for begin in range(0, max(len(listed), 1), BATCH):
-                last = begin + BATCH >= len(listed)
-                batch = listed[begin : begin + BATCH]
-                written += self.online.put_many(section.space, batch, mark=mark if last else None)
+            keys = section.keys.of_many([taken.accounts[k] for k in kept])
+            batch: list[tuple[bytes, bytes]] = []
+            size = 0
+            for key, record in zip(keys, self._records(section, taken, kept), strict=True):
+                if len(batch) == BATCH or size > BATCH_BYTES:
+                    written += self.online.put_many(section.space, batch)
+                    batch, size = [], 0
+                if key is not None:
+                    batch.append((key, record))
+                    size += len(record)
+            written += self.online.put_many(section.space, batch, mark=taken.next_seq.to_bytes(8, "big"))
         return written
 
     def _records(self, section: Section, taken: Taken, kept: np.ndarray) -> Iterator[bytes]:
