@@ -147,12 +147,7 @@ class Engine:
         """
         block = self._read(transactions)
         n = len(block.time)
-        pair, new, pairs = self._meet(block)
-        out_own = np.where(self._external(block.sender), -1, block.sender).astype(np.int32)
-        in_own = np.where(self._external(block.receiver), -1, block.receiver).astype(np.int32)
-        scored = block.scored.astype(np.uint8)
-        outgoing = Payments(out_own, in_own, pair, new, block.time, block.horizon, block.amount, scored)
-        incoming = Payments(in_own, out_own, pair, new, block.time, block.horizon, block.amount, scored)
+        outgoing, incoming, pairs = self._payments(block, block.scored.astype(np.uint8))
         out_columns, in_columns = self._run_sides(outgoing, incoming, pairs)
         self_columns = self._run_self(outgoing)
         if n:
@@ -163,6 +158,34 @@ class Engine:
         batch = pa.RecordBatch.from_arrays([pa.array(column) for column in columns], names=list(self._names))
         seq = np.arange(self._next_seq - n, self._next_seq, dtype=np.int64)
         return FeatureBlock(seq, batch, block.scored)
+
+    def absorb(self, transactions: pa.RecordBatch | pa.Table) -> None:
+        """Take the next payments in without working out their features, for what later payments see of them.
+
+        Parameters and errors as for `process`; several times as fast.
+        """
+        block = self._read(transactions)
+        n = len(block.time)
+        outgoing, incoming, pairs = self._payments(block, np.zeros(n, np.uint8))
+        idle = pairs._replace(late=np.zeros((2, n), np.uint8))
+        self._absorb_side(self._out, outgoing, idle)
+        self._absorb_side(self._in, incoming, idle)
+        self._run_self(outgoing)
+        if n:
+            self._horizon = int(block.horizon[-1])
+        self._next_seq += n
+        if self._graph is not None:
+            own = ~self._external(block.sender), ~self._external(block.receiver)
+            self._graph.absorb(block.sender, block.receiver, block.time, block.amount, *own)
+
+    def _payments(self, block: _Block, scored: np.ndarray) -> tuple[Payments, Payments, PairColumns]:
+        """A block as the two sides take it, and what the records of its pairs say."""
+        pair, new, pairs = self._meet(block)
+        out_own = np.where(self._external(block.sender), -1, block.sender).astype(np.int32)
+        in_own = np.where(self._external(block.receiver), -1, block.receiver).astype(np.int32)
+        outgoing = Payments(out_own, in_own, pair, new, block.time, block.horizon, block.amount, scored)
+        incoming = Payments(in_own, out_own, pair, new, block.time, block.horizon, block.amount, scored)
+        return outgoing, incoming, pairs
 
     def _read(self, transactions: pa.RecordBatch | pa.Table) -> _Block:
         rows = pa.table(transactions) if isinstance(transactions, pa.RecordBatch) else transactions
@@ -280,6 +303,18 @@ class Engine:
             plan.hold_us,
         )
         return [*ints, *floats]
+
+    def _absorb_side(self, side: Side, payments: Payments, pairs: PairColumns) -> None:
+        """Append to the lists of a side. Two rows of each kind keep the arrays of the kind the kernel knows."""
+        n = len(payments.time)
+        ints = self._rooms["out"].columns(2, n, np.int64)
+        floats = self._rooms["out"].columns(2, n, np.float64)
+        line = np.empty(2, np.int64), np.empty(2, np.float64), np.empty(2, np.float64), np.empty(2, np.int64)
+        side.run(
+            lambda lists, begin: process(lists, self._look, payments, pairs, begin, ints, floats, *line),
+            payments.horizon,
+            self.features.plan.hold_us,
+        )
 
     def _run_self(self, payments: Payments) -> list[np.ndarray]:
         windows, n = len(self.features.plan.labels), len(payments.time)

@@ -88,7 +88,7 @@ class GraphColumns:
             In the order of the wanted features.
         """
         n = len(time)
-        keep = np.where(sender_own, KEEP_OUT, 0).astype(np.uint8) | np.where(receiver_own, KEEP_IN, 0).astype(np.uint8)
+        keep = _lists_joined(sender_own, receiver_own)
         skip = (keep != KEEP_OUT + KEEP_IN).astype(np.uint8)
         senders, receivers = senders.astype(np.int64), receivers.astype(np.int64)
         ints = self._rooms.columns(self._counts, n, np.int64)
@@ -109,6 +109,19 @@ class GraphColumns:
             for target, source in self._floats:
                 floats[target, part] = measures[source, : part.stop - begin]
         return [*ints, *floats]
+
+    def absorb(
+        self,
+        senders: np.ndarray,
+        receivers: np.ndarray,
+        time: Int64Array,
+        amount: Int64Array,
+        sender_own: np.ndarray,
+        receiver_own: np.ndarray,
+    ) -> None:
+        """Take the next payments in without working out a column. Parameters as for `run`."""
+        keep = _lists_joined(sender_own, receiver_own)
+        self._state.append(senders.astype(np.int64), receivers.astype(np.int64), time, amount, keep)
 
     def _room(self) -> tuple[Int64Array, Float64Array]:
         """Room for all columns of a chunk; columns do not begin at a power of two from each other."""
@@ -146,6 +159,12 @@ class GraphColumns:
             raise SnapshotError("the snapshot holds no graph", mend="replay the ledger from its beginning")
         own = {name.removeprefix(PREFIX): array for name, array in arrays.items() if name.startswith(PREFIX)}
         self._state.restore(GraphSnapshot(meta["graph"], own))
+
+
+def _lists_joined(sender_own: np.ndarray, receiver_own: np.ndarray) -> np.ndarray:
+    """Which lists each payment joins, uint8[n]: those of the bank's own parties."""
+    keep: np.ndarray = np.where(sender_own, KEEP_OUT, 0).astype(np.uint8)
+    return keep | np.where(receiver_own, KEEP_IN, 0).astype(np.uint8)
 
 
 def _runs(kept: Sequence[bool]) -> Runs:
