@@ -181,8 +181,9 @@ def test_a_commit_is_of_a_size_that_memory_bears() -> None:
 
 def test_progress_is_told_in_payments() -> None:
     class Told:
-        steps: list[tuple[str, int | None]] = []
-        done = 0
+        def __init__(self) -> None:
+            self.steps: list[tuple[str, int | None]] = []
+            self.done = 0
 
         def step(self, name: str, total: int | None = None) -> None:
             self.steps.append((name, total))

@@ -97,7 +97,7 @@ def payment_group(features: FeatureSet, version: int = 1) -> FeatureGroup:
 
 
 def settle_group(offline: Offline, features: FeatureSet) -> FeatureGroup:
-    """The version of the set's group that holds, or can hold, rows of exactly these features; made where it is not there.
+    """The version of the set's group that holds, or can hold, rows of exactly these features; made where there is none.
 
     Other windows, another time zone or another cap are other features under the same name: they get the next version.
     """
