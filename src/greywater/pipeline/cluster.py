@@ -121,6 +121,10 @@ def open_session(master: str, *, options: Mapping[str, str] | None = None) -> It
     options : mapping of str to str, optional
         Spark's settings; they win over ours.
 
+    Notes
+    -----
+    Workers run the interpreter that PYSPARK_PYTHON names, else this one's path.
+
     Raises
     ------
     ExtraMissingError
@@ -140,8 +144,6 @@ def open_session(master: str, *, options: Mapping[str, str] | None = None) -> It
             "there is no Java on this machine", where="--engine spark", mend="install Java 17, or set JAVA_HOME"
         )
     settings = {
-        "spark.pyspark.python": sys.executable,
-        "spark.pyspark.driver.python": sys.executable,
         # A fork of a process in which kernels have run kills its threads: each task gets a process of its own.
         "spark.python.use.daemon": "false",
         "spark.executorEnv.NUMBA_NUM_THREADS": "1",
@@ -154,6 +156,8 @@ def open_session(master: str, *, options: Mapping[str, str] | None = None) -> It
     builder = SparkSession.builder.master(master).appName("greywater")
     for name, value in settings.items():
         builder = builder.config(name, value)
+    # The interpreter of the workers; Spark's own setting for it is read by spark-submit alone.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     try:
         session = builder.getOrCreate()
     except (PySparkException, OSError) as error:
