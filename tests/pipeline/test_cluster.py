@@ -148,27 +148,37 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkCluster]:
         yield cluster
 
 
+def over_spark(ledger_url: str, spark: SparkCluster, name: str, slices: int, folder: Path) -> None:
+    """A backfill on the cluster has the rows of one on this machine."""
+    features, offline = SETS[name], Kept()
+    group = settle_group(offline, features)  # type: ignore[arg-type]
+    source = source_of(ledger_url, features, folder)
+    with open_session(spark.master, options=OPTIONS) as session:
+        done = backfill_on_cluster(session, source, features, offline, group, slices=slices)  # type: ignore[arg-type]
+    assert (done.payments, done.commits) == (PAYMENTS, 1)
+    assert_same(offline.table(name), local(ledger_url, name))
+
+
+@pytest.mark.full
+def test_on_a_cluster_of_two_workers(ledger_url: str, spark: SparkCluster, tmp_path: Path) -> None:
+    over_spark(ledger_url, spark, "payments_v1", 3, tmp_path / "aside")
+    assert all(worker.poll() is None for worker in spark.workers)
+
+
 @pytest.mark.slow
 def test_on_a_cluster_whose_worker_is_killed_half_way(ledger_url: str, spark: SparkCluster, tmp_path: Path) -> None:
-    """First with both workers; then one is killed as soon as the first rows are put aside."""
+    """One of two workers is killed as soon as the first rows are put aside."""
     victim, killed = spark.workers[0], threading.Event()
 
-    def kill_half_way(folder: Path) -> None:
-        end = time.monotonic() + 100
-        while not list(folder.glob("rows-*")) and time.monotonic() < end:
+    def kill_half_way() -> None:
+        end = time.monotonic() + 300
+        while not list((tmp_path / "aside").glob("rows-*")) and time.monotonic() < end:
             time.sleep(0.02)
         spark.kill(victim)
         killed.set()
 
-    with open_session(spark.master, options=OPTIONS) as session:
-        for name, slices in (("payments_v1", 3), ("payments_v2", 6)):
-            features, offline = SETS[name], Kept()
-            group = settle_group(offline, features)  # type: ignore[arg-type]
-            source = source_of(ledger_url, features, tmp_path / name)
-            if name == "payments_v2":
-                threading.Thread(target=kill_half_way, args=(tmp_path / name,), daemon=True).start()
-            done = backfill_on_cluster(session, source, features, offline, group, slices=slices)  # type: ignore[arg-type]
-            assert (done.payments, done.commits) == (PAYMENTS, 1)
-            assert_same(offline.table(name), local(ledger_url, name))
+    threading.Thread(target=kill_half_way, daemon=True).start()
+    over_spark(ledger_url, spark, "payments_v2", 4, tmp_path / "aside")
     assert killed.is_set()
     assert victim.poll() is not None
+    assert spark.workers[1].poll() is None

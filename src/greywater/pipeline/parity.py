@@ -40,7 +40,9 @@ SERVED_SCHEMA: Final = pa.schema(
         pa.field("values", pa.binary(), nullable=False),
     ]
 )
-VIEW_SCHEMA: Final = pa.schema([pa.field(name, pa.string(), nullable=False) for name in ("view", "fingerprint", "columns")])
+VIEW_SCHEMA: Final = pa.schema(
+    [pa.field(name, pa.string(), nullable=False) for name in ("view", "fingerprint", "columns")]
+)
 BLOCK_ROWS: Final = 32_768
 Kind = Literal["int64", "float64"]
 Number = int | float
@@ -145,9 +147,7 @@ class ServedLog:
             self._tables.append(SERVED, pa.Table.from_arrays(arrays, schema=SERVED_SCHEMA))
             self._rows.clear()
 
-    def _add(
-        self, view: ServedView, key: tuple[int, str | None, int | None], values: Sequence[Number | None]
-    ) -> None:
+    def _add(self, view: ServedView, key: tuple[int, str | None, int | None], values: Sequence[Number | None]) -> None:
         packed = view.pack(values)
         if view not in self._known:
             row = [view.name, view.fingerprint, json.dumps(view.columns)]
@@ -304,7 +304,9 @@ def _views(tables: Tables) -> dict[tuple[str, str, int], ServedView]:
     table = tables.read(SERVED_VIEWS)
     views: dict[tuple[str, str, int], ServedView] = {}
     for row in table.to_pylist() if table is not None else []:
-        columns = tuple((str(name), "int64" if kind == "int64" else "float64") for name, kind in json.loads(row["columns"]))
+        columns = tuple(
+            (str(name), "int64" if kind == "int64" else "float64") for name, kind in json.loads(row["columns"])
+        )
         views[row["view"], row["fingerprint"], 8 * len(columns)] = ServedView(row["view"], row["fingerprint"], columns)  # type: ignore[arg-type]
     return views
 
@@ -373,9 +375,7 @@ def _named(
     if seqs:
         ids = dict(zip(seqs, ledger.take(np.array(seqs, np.int64), ["tx_id"])["tx_id"].to_pylist(), strict=True))
     return tuple(
-        Difference(
-            one.view.name, one.seq, None if one.entity else ids.get(one.seq), one.entity, one.moment_us, *part
-        )
+        Difference(one.view.name, one.seq, None if one.entity else ids.get(one.seq), one.entity, one.moment_us, *part)
         for one, parts in found
         for part in parts
     )
