@@ -1,6 +1,6 @@
 # Makes and keeps the virtual environment that every script here runs in. Sourced, never run.
 #
-# What it offers: say, fail, set_up EXTRA..., every_extra, krb5_headers, and $VENV_PYTHON once set_up is done.
+# What it offers: say, fail, set_up EXTRA..., every_extra, krb5_headers, java_runtime, and $VENV_PYTHON once set_up is done.
 # What it honours: $PYTHON names the interpreter to make .venv with; pip's own configuration is used as it is.
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -90,6 +90,22 @@ krb5_headers() {
         hash -r
     fi
     command -v krb5-config >/dev/null 2>&1
+}
+
+# java_runtime: true where there is a Java for Spark; as root on Debian it installs one first (17, else what there is).
+java_runtime() {
+    local package
+    { [ -n "${JAVA_HOME:-}" ] || command -v java >/dev/null 2>&1; } && return 0
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        say "installing Debian's Java, which Spark runs on"
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get -q -o DPkg::Lock::Timeout=300 update >&2 </dev/null || true
+        for package in openjdk-17-jre-headless openjdk-21-jre-headless default-jre-headless; do
+            apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "$package" >&2 </dev/null && break
+        done
+        hash -r
+    fi
+    command -v java >/dev/null 2>&1
 }
 
 pip_install() {

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -56,6 +56,7 @@ ANSWER_SCHEMA: Final = pa.schema([("number", pa.int64()), ("path", pa.string()),
 Range = tuple[int, int]
 
 
+@runtime_checkable
 class Adopting(Offline, Protocol):
     """An offline store that takes prepared files in."""
 
