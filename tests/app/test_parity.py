@@ -48,12 +48,12 @@ def test_parity_tells_a_wrong_value_and_nothing_else(recorded: Desk) -> None:
         rows = (
             Engine(features, threads=1).process(pa.Table.from_batches(list(project.ledger.scan()))).columns.to_pylist()
         )
-        rows[40]["payment.amount"] += 1.0
+        rows[42]["payment.amount"] += 1.0
         with ServedLog(project.tables) as log:
             for seq in range(0, PAYMENTS, 3):
                 log.payment(view, seq, list(rows[seq].values()))
     told = parity_json(parity(Actor(), recorded.settings, ParityRequest(sample=0)))
     (found,) = told.pop("differences")
     assert told == {"served": 30, "vectors": 30, "values": 30 * len(features.names), "other_features": 0}
-    assert (found["seq"], found["feature"], found["served"]) == (40, "payment.amount", found["expected"] + 1)
+    assert (found["seq"], found["feature"], found["served"]) == (42, "payment.amount", found["expected"] + 1)
     assert found["tx_id"].startswith("t")

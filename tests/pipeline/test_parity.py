@@ -20,7 +20,7 @@ from tests.pipeline.ledgers import MadeLedger, made_table
 from tests.pipeline.test_slices import SHORT
 
 SETS = {"payments-v1": payments_v1(SHORT, 1), "payments-v2": payments_v2(SHORT, 1)}
-N = 400
+N = 160
 
 
 class Taking(MadeLedger):
