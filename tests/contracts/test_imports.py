@@ -18,7 +18,7 @@ HOMES_OF_LIBRARIES = {
     "duckdb": r"stores/",
     "deltalake": r"stores/",
     "lmdb": r"stores/",
-    "pyspark": r"stores/",
+    "pyspark": r"stores/|pipeline/cluster",
     "pysail": r"stores/",
     "valkey": r"stores/",
     "redis": r"stores/",

@@ -28,6 +28,7 @@ from greywater.pipeline.slices import (
 )
 from greywater.vocab import FeatureBlock
 from tests.features.payments import joined, same_bits
+from tests.conftest import FULL
 from tests.naive import DAY_US
 from tests.pipeline.ledgers import MadeLedger, made_ledger
 
@@ -89,7 +90,7 @@ def sliced(ledger: Any, features: FeatureSet, cuts: list[int], grain_rows: int, 
     inner=st.sets(st.integers(1, 159), max_size=4),
     grain=st.sampled_from((1, 3, 32)),
 )
-@hypothesis_settings(max_examples=40)
+@hypothesis_settings(max_examples=200 if FULL else 25)
 def test_sliced_equals_whole(seed: int, n: int, span: float, late: float, inner: set[int], grain: int) -> None:
     ledger = made_ledger(seed, n, accounts=5, span_days=span, late_share=late)
     cuts = [0, *sorted(cut for cut in inner if cut < n), n]
