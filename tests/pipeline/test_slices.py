@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from itertools import pairwise
 from typing import Any
@@ -28,10 +29,10 @@ from greywater.pipeline.slices import (
 )
 from greywater.vocab import FeatureBlock
 from tests.features.payments import joined, same_bits
-from tests.conftest import FULL
 from tests.naive import DAY_US
 from tests.pipeline.ledgers import MadeLedger, made_ledger
 
+FULL = os.environ.get("GREYWATER_FULL") == "1"
 SHORT = Settings(
     windows=(3_600, 86_400, 3 * 86_400),
     day_windows=(5,),
