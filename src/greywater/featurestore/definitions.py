@@ -160,7 +160,7 @@ class FeatureGroup:
     def layout(self) -> GroupLayout:
         """As the offline store wants it; string or int64 keys come first in its rows."""
         schema = pa.schema([pa.field(feature.name, DTYPES[feature.dtype]) for feature in self.features])
-        return GroupLayout(self.name, self.version, self.keys, schema)
+        return GroupLayout(self.name, self.version, self.keys, schema, self.key_dtypes)
 
     @property
     def by_name(self) -> dict[str, FeatureField]:

@@ -32,12 +32,19 @@ class GroupLayout:
         Columns that name the entity, string or int64, never null.
     features : pa.Schema
         The feature columns in order; bool, int8..int64, float32, float64, string, timestamp[us, UTC].
+    key_dtypes : tuple of str
+        "string" or "int64", one a key; empty = all string.
     """
 
     name: str
     version: int
     keys: tuple[str, ...]
     features: pa.Schema
+    key_dtypes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.key_dtypes:
+            object.__setattr__(self, "key_dtypes", ("string",) * len(self.keys))
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,16 @@ class SortedRun(Protocol):
     @property
     def key(self) -> Int64Array:
         """int64[n, 2], sorted."""
+        ...
+
+    @property
+    def key_high(self) -> Int64Array:
+        """int64[n], the first half of `key`."""
+        ...
+
+    @property
+    def key_low(self) -> Int64Array:
+        """int64[n], the second half."""
         ...
 
     @property

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from greywater.errors import UsageError
-from greywater.stores.feature_ports import Online
+from greywater.stores.feature_ports import Offline, Online
 from greywater.stores.memory import MemoryLedger, MemoryTables
 from greywater.stores.ports import Ledger, Tables
 
-__all__ = ["open_ledger", "open_online", "open_tables"]
+__all__ = ["open_ledger", "open_offline", "open_online", "open_tables"]
 
 #: How a URL of a server begins.
 SERVERS = ("valkey://", "valkeys://", "redis://", "rediss://", "unix://")
@@ -61,6 +61,35 @@ def open_tables(url: str, *, read_only: bool = False) -> Tables:
     from greywater.stores.delta_tables import DeltaTables
 
     return DeltaTables(path, read_only=read_only)
+
+
+def open_offline(url: str, *, read_only: bool = False, wait_seconds: float = 120.0) -> Offline:
+    """Open the offline groups of features that a URL names: `delta:<project folder>` or `memory:`.
+
+    Parameters
+    ----------
+    url : str
+    read_only, wait_seconds
+        As for `DeltaOffline`.
+
+    Raises
+    ------
+    UsageError
+        The URL names no known kind of store.
+
+    Examples
+    --------
+    >>> open_offline("memory:").versions()
+    []
+    """
+    kind, path = _split(url, "offline store")
+    if kind == "memory":
+        from greywater.stores.offline_memory import MemoryOffline
+
+        return MemoryOffline()
+    from greywater.stores.offline_delta import DeltaOffline
+
+    return DeltaOffline(path, read_only=read_only, wait_seconds=wait_seconds)
 
 
 def open_online(url: str) -> Online:
