@@ -132,6 +132,12 @@ def settle_log(folder: Path, aside: Path, read_only: bool) -> tuple[int | None, 
             where=str(delta_log.commit_path(folder, bad[0])),
             mend="put that file back from a backup",
         )
+    if bad and _is_foreign(folder, bad[0]):
+        raise StoreDamagedError(
+            "the last commit was made by another program",
+            where=str(delta_log.commit_path(folder, bad[0])),
+            mend="undo what that program did to this table, then try again; let only Greywater write into its store",
+        )
     if read_only:
         if bad:
             raise StoreDamagedError(
@@ -151,6 +157,18 @@ def settle_log(folder: Path, aside: Path, read_only: bool) -> tuple[int | None, 
         durable.sync_file(delta_log.commit_path(folder, found[-1]))
         durable.sync_folder(folder / delta_log.LOG_FOLDER)
     return (bad[0] if bad else None), mended
+
+
+def _is_foreign(folder: Path, version: int) -> bool:
+    """Whether a commit is whole and not one of ours, which all begin with our mark."""
+    path = delta_log.commit_path(folder, version)
+    with durable.store_errors(path, "read a commit"):
+        content = path.read_bytes()
+    try:
+        actions = [json.loads(line) for line in content.decode().splitlines()]
+    except ValueError:
+        return False
+    return bool(actions) and not any(delta_log.MARK in (action.get("commitInfo") or {}) for action in actions)
 
 
 def _name(temporary: Path, target: Path) -> None:

@@ -131,8 +131,10 @@ class GroupTable:
     def refresh(self) -> None:
         """Take in what another process committed since."""
         before = self.version
-        with durable.store_errors(self.folder, "read the commits"):
+        try:
             self._delta.update_incremental()
+        except (OSError, DeltaError) as error:
+            raise _unreadable(self.folder, error) from error
         if self.version != before:
             self._load(fresh=False)
 
@@ -273,11 +275,7 @@ class GroupTable:
                 self._delta = DeltaTable(str(self.folder))
             actions = pa.table(self._delta.get_add_actions(flatten=True)).to_pydict()
         except (OSError, DeltaError) as error:
-            raise StoreDamagedError(
-                f"the commits cannot be read: {' '.join(str(error).split())}",
-                where=str(self.folder),
-                mend="put the folder back from a backup",
-            ) from error
+            raise _unreadable(self.folder, error) from error
         files = []
         paths: list[str] = actions.get("path", [])
         for at, path in enumerate(paths):
@@ -362,6 +360,14 @@ def _parquet(rows: pa.Table, plain: Mapping[str, bool]) -> memoryview:
 def _sorted(files: Sequence[GroupFile]) -> list[GroupFile]:
     """Files day by day, in the order of their commits."""
     return sorted(files, key=lambda file: (file.day, file.first_commit, file.path))
+
+
+def _unreadable(folder: Path, error: BaseException) -> StoreDamagedError:
+    return StoreDamagedError(
+        f"the commits cannot be read: {' '.join(str(error).split())}",
+        where=str(folder),
+        mend="put the folder back from a backup",
+    )
 
 
 def _stated_us(actions: Mapping[str, Any], name: str, at: int, otherwise: int) -> int:
