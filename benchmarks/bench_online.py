@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.report import table, write_section
 from greywater.config import Settings
 from greywater.features.account_windows import AccountWindows, held_payments
 from greywater.features.windows import WindowPlan
@@ -30,7 +29,8 @@ from greywater.featurestore.window_records import WindowWriter, window_group, wi
 from greywater.stores.feature_ports import GroupCommit, GroupLayout
 from greywater.stores.open import open_online
 from greywater.vocab import Int64Array
-from tests.laws.valkey_server import running_server, server_program
+from report import table, write_section
+from valkey_server import running_server, server_program
 
 FEATURES = 10
 GROUP = FeatureGroup(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.bench_online import OneRun, in_feast, in_sqlite, ours, questions
+from bench_online import OneRun, in_feast, in_sqlite, ours, questions
 
 
 def test_every_store_is_loaded_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

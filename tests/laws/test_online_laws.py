@@ -17,12 +17,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.valkey_server import free_port, running_server, server_program
 from greywater.errors import StoreAccessError, StoreDamagedError, StoreError, UsageError
 from greywater.stores.online_lmdb import LmdbOnline
 from greywater.stores.online_memory import MemoryOnline
 from greywater.stores.online_valkey import ValkeyOnline, without_password
 from greywater.stores.open import open_online
-from tests.laws.valkey_server import free_port, running_server, server_program
 
 FULL = os.environ.get("GREYWATER_FULL") == "1"
 KILLS = 50 if FULL else 3

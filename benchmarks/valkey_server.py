@@ -1,4 +1,4 @@
-"""A real Valkey (or Redis) server on a free port of this machine, for as long as a test wants it."""
+"""A real Valkey (or Redis) server on a free port of this machine, for as long as a test or a benchmark wants it."""
 
 from __future__ import annotations
 
