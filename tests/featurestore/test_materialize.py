@@ -24,6 +24,7 @@ from greywater.features.windows import WindowPlan
 from greywater.featurestore import materialize as module
 from greywater.featurestore.definitions import FeatureField, FeatureGroup, FeatureView, ViewFeature
 from greywater.featurestore.materialize import materialize
+from greywater.featurestore.pushing import push
 from greywater.featurestore.vectors import OnlineView
 from greywater.featurestore.window_records import window_group, window_reader
 from greywater.stores.online_lmdb import LmdbOnline
@@ -187,6 +188,23 @@ def test_only_what_changed_is_written_again() -> None:
     assert [view.vector({"a": a, "n": n})[0] for a, n in (("a", 3), ("b", 1), ("a", 99))] == [30, 5, 99]
 
 
+def test_a_pushed_row_that_is_newer_stays() -> None:
+    offline, view = OfflineDouble(), OnlineView(VIEW, GROUPS, MemoryOnline())
+    for group in (PAIRS, MORE):
+        offline.create(group.layout)
+    append(offline, MORE, [(("a", n), NOW, NOW, 0, {"y": n}) for n in range(3)])
+    pushed = {"a": ["a", "a"], "n": [0, 1], "event_time": stamps([NOW + 9, NOW - 9]), "y": pa.array([70, 71])}
+    assert push(view, ("more", 3), pa.table(pushed)) == 2
+    single = OnlineView(FeatureView("one", 1, VIEW.columns[:1]), GROUPS, view.online)
+    assert push(single, ("more", 3), pa.table(pushed)) == 2
+    for each in (view, single):
+        materialize(each, offline, NOW)
+        assert [each.vector({"a": "a", "n": n})[0] for n in range(3)] == [70, 1, 2]
+    append(offline, MORE, [(("a", 0), NOW + 5, NOW + 5, 1, {"y": 50})])
+    materialize(view, offline, NOW + 20)
+    assert view.vector({"a": "a", "n": 0})[0] == 70
+
+
 def test_back_in_time_or_another_definition_only_anew() -> None:
     offline, online = OfflineDouble(), MemoryOnline()
     view = OnlineView(VIEW, GROUPS, online)
@@ -259,6 +277,7 @@ COMMAND = """
 import sys
 from pathlib import Path
 from greywater.featurestore.materialize import materialize
+from greywater.featurestore.pushing import push
 from greywater.featurestore.vectors import OnlineView
 from greywater.stores.online_lmdb import LmdbOnline
 from tests.featurestore.test_materialize import NOW, DAY, ONE, ONE_VIEW, filled

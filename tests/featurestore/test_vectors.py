@@ -23,6 +23,7 @@ from greywater.featurestore.definitions import (
     ViewFeature,
 )
 from greywater.featurestore.packing import FORMAT, EntityKeys, RecordLayout
+from greywater.featurestore.pushing import push
 from greywater.featurestore.vectors import OnlineView
 from greywater.stores.online_lmdb import LmdbOnline
 from greywater.stores.online_memory import MemoryOnline
@@ -224,6 +225,38 @@ def test_keys_may_be_called_otherwise_in_a_request() -> None:
     assert [section.keys.columns for section in view.sections] == [("payer",), ("payee",)]
     put(view, CREDIT, {"payer": "a"}, NOW, {"score": 3.0})
     assert view.vector({"payer": "a", "payee": "a"}) == (3.0, "unknown")
+
+
+def test_pushed_rows_replace_older_ones_only(online: Any) -> None:
+    view = OnlineView(
+        FeatureView("p", 1, (*of(CREDIT, "score"), *of(BRANCH, "cash"), *of(KYC, "risk"))), GROUPS, online
+    )
+    keys = {"customer": "c1", "bank": "b", "number": 1}
+
+    def rows(group: FeatureGroup, times: list[int], **columns: list[Any]) -> pa.Table:
+        typed = {
+            k: pa.array(v, DTYPES[group.by_name[k].dtype]) if k in group.by_name else v for k, v in columns.items()
+        }
+        return pa.table({"event_time": pa.array(times).cast(pa.timestamp("us", tz="UTC")), **typed})
+
+    both = rows(CREDIT, [NOW, NOW, NOW - 1], customer=["c1", "c1", "c1"], score=[1.0, 2.0, 3.0])
+    assert push(view, ("credit", 1), both) == 1
+    assert push(view, ("kyc", 2), rows(KYC, [NOW + 5], customer=["c1"], risk=["low"])) == 1
+    assert push(view, ("branch", 1), rows(BRANCH, [NOW], bank=["b"], number=[1], cash=[7.0])) == 1
+    assert view.vector(keys, at_us=NOW + 5) == (2.0, 7.0, "low")
+    older = rows(CREDIT, [NOW - 1, NOW - 1], customer=["c1", "c2"], score=[9.0, 4.0])
+    assert push(view, ("credit", 1), older) == 1
+    assert view.vectors([keys, {**keys, "customer": "c2"}], at_us=NOW + 5) == [(2.0, 7.0, "low"), (4.0, 7.0, "unknown")]
+    assert push(view, ("credit", 1), rows(CREDIT, [NOW], customer=["c1"], score=[None])) == 1
+    assert view.vector(keys, at_us=NOW + 5) == (None, 7.0, "low")
+    assert push(view, ("credit", 1), both.slice(0, 0)) == 0
+    with pytest.raises(UsageError, match="score are missing"):
+        push(view, ("credit", 1), both.drop(["score"]))
+    with pytest.raises(UsageError, match="takes no rows of credit version 2"):
+        push(view, ("credit", 2), both)
+    online.put_many("p@1/customer", [(b"kc1", bytes(80))])
+    with pytest.raises(StoreError, match="format 0"):
+        push(view, ("credit", 1), both)
 
 
 key_values = st.tuples(st.text(max_size=6), st.integers(-(2**63), 2**63 - 1), st.text(max_size=6))

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from greywater.errors import StoreDamagedError, UsageError
 from greywater.featurestore.definitions import FeatureGroup
+from greywater.featurestore.pushing import write_rows
 from greywater.featurestore.sections import Section
 from greywater.featurestore.vectors import OnlineView
 from greywater.stores.feature_ports import Offline, Online, SortedRun
@@ -79,7 +80,8 @@ def materialize(
     """Bring the online records of a view up to a moment.
 
     For each entity the row with the greatest (event time, commit order) among those of event time <= `as_of_us` that
-    were known by `known_by_us` is written. What an earlier call brought and has not changed since is left as it is.
+    were known by `known_by_us` is written. What an earlier call brought and has not changed since is left as it is, and
+    so is what `push` brought of a later event time.
     Each batch is one commit with a mark; cut off at any moment, the same call goes on after the last commit.
 
     One process at a time may materialize a view.
@@ -137,6 +139,7 @@ class _Task:
         self.offline = offline
         self.batch_rows = batch_rows
         self.name = f"{self.group.name}@{self.group.version}"
+        self.anew = False
 
     def run(self, as_of_us: int, known_by_us: int, progress: Progress | None) -> tuple[int, int]:
         """(written, written already by a call that was cut off)."""
@@ -149,6 +152,7 @@ class _Task:
         commits = self.offline.commits(self.group.name, self.group.version)
         goal = _Goal(as_of_us, known_by_us, commits[-1].number if commits else -1)
         marks = self._marks()
+        self.anew = not marks["groups"] and next(self.online.scan(self.section.space), None) is None
         state = marks["groups"].get(self.name, {})
         base = _Goal(*state["base"]) if state.get("base") else None
         tried = _Goal(*state["goal"]) if state.get("goal") else base
@@ -231,14 +235,9 @@ class _Task:
         return list(dict.fromkeys(names))
 
     def _write(self, rows: pa.Table, event: Int64Array, marks: Mapping[str, Any]) -> int:
-        keys = self.section.keys.of_columns(rows.select(self.group.keys).rename_columns(self.section.keys.columns))
-        before = None
-        if len(self.section.groups) > 1:
-            before = self.online.get_many(self.section.space, keys)
-        records = self.section.layout.pack(self.number, rows, event, before)
-        # In the order of their keys they lie side by side in a store that keeps them sorted.
-        items = sorted(zip(keys, records, strict=True))
-        return self.online.put_many(self.section.space, items, mark=json.dumps(marks).encode())
+        return write_rows(
+            self.section, self.number, self.online, rows, event, mark=json.dumps(marks).encode(), anew=self.anew
+        )
 
 
 def _listed(goal: _Goal) -> list[int]:

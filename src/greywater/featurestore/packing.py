@@ -31,7 +31,18 @@ from greywater.featurestore.definitions import FeatureField, FeatureGroup, Value
 from greywater.stores.feature_ports import microseconds
 from greywater.vocab import Int64Array
 
-__all__ = ["COMPLETE", "FAR", "FORMAT", "MOVING", "NEVER", "OVERFULL", "EntityKeys", "RecordLayout", "Stored"]
+__all__ = [
+    "COMPLETE",
+    "FAR",
+    "FORMAT",
+    "MOVING",
+    "NEVER",
+    "OVERFULL",
+    "EntityKeys",
+    "RecordLayout",
+    "Stored",
+    "event_times",
+]
 
 #: Version of the format; a record of another is refused.
 FORMAT: Final = 1
@@ -407,6 +418,17 @@ class RecordLayout:
     @cached_property
     def _is_float(self) -> bool:
         return all(one.code == "d" for one in self.stored)
+
+
+def event_times(layout: RecordLayout, group: int, records: Sequence[bytes | None]) -> Int64Array:
+    """Event time int64[n] of each record's row of a group, NEVER where there is none."""
+    events = np.full(len(records), NEVER, np.int64)
+    known = [place for place, record in enumerate(records) if record is not None]
+    if known:
+        size = layout.structure.size
+        whole = b"".join([record[:size] for record in records if record is not None])
+        events[known] = np.frombuffer(whole, layout.rows)["events"][:, group]
+    return events
 
 
 def _as_float(value: Value) -> float:
