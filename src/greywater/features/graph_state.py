@@ -135,6 +135,7 @@ class GraphState:
         keep: np.ndarray | None = None,
     ) -> None:
         """Take payments in without computing their columns. Parameters as for `process`."""
+        senders, receivers, time, amount = (_own(column) for column in (senders, receivers, time, amount))
         arrivals = self._arrivals(senders, receivers, time, amount, keep, None)
         for begin in range(0, len(time), BLOCK):
             self._take(arrivals, senders, receivers, begin, min(begin + BLOCK, len(time)))
@@ -175,6 +176,7 @@ class GraphState:
             The plan's `float_features`.
         """
         n = len(time)
+        senders, receivers, time, amount = (_own(column) for column in (senders, receivers, time, amount))
         arrivals = self._arrivals(senders, receivers, time, amount, keep, skip)
         ints, floats = into or (_columns(self._ints, n, np.int64), _columns(self._floats, n, np.float64))
         for begin in range(0, n, BLOCK):
@@ -228,7 +230,7 @@ class GraphState:
             np.empty(n, np.int32),
             amount,
             itself if skip is None else skip | itself,
-            np.full(n, BOTH_LISTS, np.uint8) if keep is None else keep,
+            np.full(n, BOTH_LISTS, np.uint8) if keep is None else _own(keep),
         )
 
     def _take(self, arrivals: Arrivals, senders: Int64Array, receivers: Int64Array, begin: int, end: int) -> None:
@@ -409,6 +411,11 @@ class GraphState:
         self._released = int(state.meta["next"])
         self._next, self._base = int(state.meta["next"]), int(state.meta["base"])
         self._horizon = int(state.meta["horizon"])
+
+
+def _own(column: np.ndarray) -> np.ndarray:
+    """The array, or a copy of one that may not be written: to the kernels those are types of their own."""
+    return column if column.flags.writeable and column.flags.c_contiguous else column.copy()
 
 
 def _columns(count: int, rows: int, dtype: type[np.int64] | type[np.float64]) -> np.ndarray:
