@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from greywater.errors import EngineError, SnapshotError
+from greywater.features.entry_ages import EntryAges
 from greywater.features.graph import GraphPlan
 from greywater.kernels import vertices as vertex_kernels
+from greywater.kernels.arena import set_aside
 from greywater.kernels.patterns import compute
 from greywater.kernels.temporal_graph import (
     KEEP_IN,
@@ -25,6 +27,7 @@ from greywater.kernels.temporal_graph import (
     empty_heads,
     empty_scratch,
     first_number,
+    graph_in,
     live_entries,
     pack,
 )
@@ -39,11 +42,15 @@ PIECE, PARALLEL_FROM = 256, 512
 #: Stamps a thread may use up before its marks are wiped, well inside int32.
 STAMPS = 2**30
 #: Room for new entries that a packed arena gets: a share of what is held, and so many at least.
-SPARE_ENTRIES, SPARE_SHARE = 1 << 19, 0.2
+SPARE_ENTRIES, SPARE_SHARE = 1 << 19, 0.3
 #: Places in the arena and numbers of held payments are int32.
 MOST_ENTRIES = MOST_NUMBERS = 2**31 - 1
 #: From here on packing lowers the numbers of held payments.
 RENUMBER_FROM = 2**30
+#: An arena of which so much will be in sight when it has grown by such a share grows where it lies; else it is packed.
+GROW_FROM, GROWTH = 0.48, 0.125
+#: Address space that an arena gets, in times of its size.
+RESERVE = 8
 START_OF_TIME = -(2**62)
 BOTH_LISTS = KEEP_OUT + KEEP_IN
 
@@ -101,6 +108,7 @@ class GraphState:
         frames = int((self._rows[:, 2] * (self._rows[:, 3] + 16) * 4).sum())
         self._piece = max(1, min(BLOCK, STAMPS // frames))
         self._graph = empty_graph(1 << 13, 1_024)
+        self._arena = self._graph.entries
         self._table = vertex_kernels.empty_vertices(2_048, 1_024)
         self._scratch: list[Scratch | None] = [None] * max(1, threads)
         self._pool = ThreadPoolExecutor(threads - 1, "greywater-graph") if threads > 1 else None
@@ -109,6 +117,7 @@ class GraphState:
         self._released = 0
         self._horizon = START_OF_TIME
         self._hold = plan.hold_us
+        self._ages = EntryAges(since_start=True)
         self._one = _one_payment(self._ints, self._floats)
 
     @property
@@ -206,6 +215,7 @@ class GraphState:
         while append(self._graph, arrivals, 0, 1, bound) == 0:
             self._pack(bound, 1)
         self._next += 1
+        self._ages.note(self._horizon, 1, 2 if sender != receiver else 0)
         scratch = self._wiped(0)
         compute(self._graph, arrivals, 0, 1, self._rows, self._windows, scratch, ints, floats)
         return ints, floats
@@ -251,14 +261,17 @@ class GraphState:
             reached = append(self._graph, arrivals, reached, end, bound)
         self._next += n
         self._horizon = int(arrivals.least[end - 1]) + self._hold
+        joined = arrivals.keep[part][senders[part] != receivers[part]]
+        self._ages.note(self._horizon, n, int(np.count_nonzero(joined & KEEP_OUT) + np.count_nonzero(joined & KEEP_IN)))
 
     def _reserve(self, payments: int, bound: int) -> None:
         """Numbers and slots for a block whose accounts are all new."""
         table = self._table
         free = len(table.names) - int(table.counts[0]) + int(table.counts[1])
         wanted = 2 * payments
-        if free < wanted and self._next - self._released > len(table.names) // 4:
+        if free < wanted and self._next - self._released > len(table.names) // 2:
             self._release(bound)
+            table = self._table
             free = len(table.names) - int(table.counts[0]) + int(table.counts[1])
             # With a third of them free it pays to come here again only after many payments.
             wanted = max(wanted, len(table.names) // 3)
@@ -271,21 +284,18 @@ class GraphState:
             heads[: len(self._graph.heads)] = self._graph.heads
             self._graph = self._graph._replace(heads=heads)
         in_use = int(table.counts[0]) - int(table.counts[1])
-        if 2 * (in_use + 2 * payments) > len(table.ids):
+        if 2 * (in_use + 2 * payments) > len(table.slots):
             table = self._rehashed(table, 1 << (2 * (in_use + 2 * payments)).bit_length())
         self._table = table
 
     def _release(self, bound: int) -> None:
         """Take back the numbers of accounts of which nothing later than `bound` is held."""
-        self._pack(bound, BLOCK)
-        vertex_kernels.release(self._table, self._graph)
-        self._table.numbers.fill(-1)
-        vertex_kernels.rebuild(self._table)
+        vertex_kernels.release(self._table, self._graph, bound)
+        self._table = self._rehashed(self._table, len(self._table.slots))
         self._released = self._next
 
     def _rehashed(self, table: vertex_kernels.VertexTable, slots: int) -> vertex_kernels.VertexTable:
-        fresh = vertex_kernels.empty_vertices(slots, 0)
-        table = table._replace(ids=fresh.ids, numbers=fresh.numbers)
+        table = table._replace(slots=vertex_kernels.empty_slots(slots))
         vertex_kernels.rebuild(table)
         return table
 
@@ -296,6 +306,8 @@ class GraphState:
     def _pack(self, bound: int, payments: int, *, slack: bool = True) -> None:
         """Drop what is at or before `bound` and lay the lists out anew, with room for so many payments more."""
         used = int(self._table.counts[0])
+        if payments and slack and self._grow(bound, payments):
+            return
         needed = int(live_entries(self._graph, used, bound, slack))
         spare = max(int(needed * SPARE_SHARE), SPARE_ENTRIES) + 8 * payments
         size = needed + spare if slack else needed
@@ -304,11 +316,27 @@ class GraphState:
                 f"the graph would hold {size:,} entries; at most {MOST_ENTRIES:,} fit",
                 mend="set shorter windows or a shorter allowed_lateness",
             )
-        fresh = empty_graph(size, 0)
-        shift = max(0, int(first_number(self._graph, used, bound)) if self._next - self._base > RENUMBER_FROM else 0)
+        arena = set_aside(size, min(size * RESERVE, MOST_ENTRIES), 3) if slack else np.zeros((size, 3), np.int64)
+        fresh = graph_in(arena[:size], self._graph.heads)
+        shift = max(0, int(first_number(self._graph, used, bound)) if self._lowers_numbers else 0)
         top = pack(self._graph, used, bound, shift, slack, fresh.entries, fresh.links)
         self._base += shift
-        self._graph = fresh._replace(heads=self._graph.heads, top=np.array([top], np.int64))
+        self._arena, self._graph = arena, fresh._replace(top=np.array([top], np.int64))
+
+    @property
+    def _lowers_numbers(self) -> bool:
+        """Whether it is time to count the held payments from a later one."""
+        return self._next - self._base > RENUMBER_FROM
+
+    def _grow(self, bound: int, payments: int) -> bool:
+        """Make the arena longer where most of it is in sight still; False where packing is worth its while."""
+        held, live = len(self._graph.entries), self._ages.later_than(bound)
+        size = held + int(held * GROWTH) + 8 * (BLOCK + payments)
+        if live is None or live < GROW_FROM * size or size > len(self._arena) or self._lowers_numbers:
+            return False
+        rows = self._arena[:size]
+        self._graph = self._graph._replace(entries=rows, links=rows.view(np.int32))
+        return True
 
     def _compute(self, arrivals: Arrivals, begin: int, end: int, ints: Int64Array, floats: Float64Array) -> None:
         side_by_side = self._pool is not None and end - begin >= PARALLEL_FROM
@@ -406,9 +434,10 @@ class GraphState:
         table.spare[:spare] = arrays["spare"]
         table.counts[:] = used, spare
         vertex_kernels.rebuild(table)
-        self._graph, self._table = graph, table
+        self._graph, self._table, self._arena = graph, table, graph.entries
         self._scratch = [None] * len(self._scratch)
         self._released = int(state.meta["next"])
+        self._ages = EntryAges(since_start=False)
         self._next, self._base = int(state.meta["next"]), int(state.meta["base"])
         self._horizon = int(state.meta["horizon"])
 

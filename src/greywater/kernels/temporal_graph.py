@@ -41,7 +41,10 @@ __all__ = [
     "empty_graph",
     "empty_heads",
     "empty_scratch",
+    "first_later",
     "first_number",
+    "graph_in",
+    "leave",
     "live_entries",
     "pack",
     "sees",
@@ -125,9 +128,13 @@ class Scratch(NamedTuple):
 
 def empty_graph(entries: int, vertices: int) -> Graph:
     """A graph of no payments with room for so many entries and vertices."""
-    rows = np.zeros((entries, 3), np.int64)
+    return graph_in(np.zeros((entries, 3), np.int64), empty_heads(vertices))
+
+
+def graph_in(rows: Int64Array, heads: Int64Array) -> Graph:
+    """A graph of no payments in the memory given, int64[N, 3]."""
     left = np.full(64, NOWHERE, np.int64)
-    return Graph(rows, rows.view(np.int32), empty_heads(vertices), np.zeros(1, np.int64), left)
+    return Graph(rows, rows.view(np.int32), heads, np.zeros(1, np.int64), left)
 
 
 def empty_heads(vertices: int) -> Int64Array:
@@ -234,10 +241,12 @@ def _make_room(graph: Graph, vertex: Int, head: Int, bound: Int) -> bool:
     live = end - first
     target = base
     if (first - base) * 4 < end - base or first == base:
-        room, number = _size(live + live // 4 + 1)
+        room, number = _size(live + live // 2 + 1)
         target = graph.left[number]
         if target != NOWHERE:
             graph.left[number] = entries[target, 0]
+            if graph.left[number] != NOWHERE:
+                prefetch(entries, graph.left[number], 0)
         else:
             target = graph.top[0]
             if target + room > entries.shape[0]:
@@ -249,12 +258,36 @@ def _make_room(graph: Graph, vertex: Int, head: Int, bound: Int) -> bool:
         for c in range(3):
             entries[target + k, c] = entries[first + k, c]
     heads[vertex, head + END] = target + live
-    if target != base and limit > base:
+    if target != base:
+        _give_room(graph, base, limit)
+    return True
+
+
+@kernel
+def _give_room(graph: Graph, base: Int, limit: Int) -> None:
+    """Let a room serve the next list of its size; a room of an odd size is lost until the arena is packed."""
+    if limit > base:
         size, number = _size(limit - base)
         if size == limit - base:
-            entries[base, 0] = graph.left[number]
+            graph.entries[base, 0] = graph.left[number]
             graph.left[number] = base
-    return True
+
+
+@kernel
+def leave(graph: Graph, vertex: Int) -> None:
+    """Empty both lists of a vertex and give their rooms away."""
+    heads = graph.heads
+    for head in range(0, 8, 4):
+        _give_room(graph, heads[vertex, head + BASE], heads[vertex, head + LIMIT])
+        for column in (BASE, END, LIMIT):
+            heads[vertex, head + column] = 0
+        heads[vertex, head + LATEST] = NEVER
+
+
+@kernel
+def first_later(graph: Graph, head: Int, vertex: Int, bound: Int) -> Int:
+    """Position of the first entry later than `bound` in the list at `head`, its end where there is none."""
+    return _last_until(graph.entries, graph.heads[vertex, head + BASE], graph.heads[vertex, head + END], bound)
 
 
 @inlined
@@ -276,6 +309,17 @@ def _insert(graph: Graph, vertex: Int, head: Int, time: Int, amount: Int, other:
     links[place, SEQ] = seq
 
 
+@inlined
+def _ask_for_list(graph: Graph, vertex: Int, head: Int) -> None:
+    """Ask for the memory that an entry more will be written to, or for a full list, which will move."""
+    heads, entries = graph.heads, graph.entries
+    place = heads[vertex, head + END]
+    if place == heads[vertex, head + LIMIT]:
+        prefetch(entries, heads[vertex, head + BASE], 0)
+        place -= 1
+    prefetch(entries, place, 0)
+
+
 @kernel
 def append(graph: Graph, arrivals: Arrivals, begin: Int, end: Int, bound: Int) -> Int:
     """Take in the payments begin..end; returns how far it came.
@@ -283,13 +327,13 @@ def append(graph: Graph, arrivals: Arrivals, begin: Int, end: Int, bound: Int) -
     Less than `end` means that the arena is full: pack it and call again from there. Entries at or before `bound` may be
     dropped. A payment to oneself joins no list.
     """
-    heads, entries = graph.heads, graph.entries
+    heads = graph.heads
     for k in range(begin, end):
         if k + AHEAD < end:
             prefetch(heads, np.int64(arrivals.sender[k + AHEAD]), 0)
             prefetch(heads, np.int64(arrivals.receiver[k + AHEAD]), 0)
-            prefetch(entries, heads[np.int64(arrivals.sender[k + NEAR]), END], 0)
-            prefetch(entries, heads[np.int64(arrivals.receiver[k + NEAR]), 4 + END], 0)
+            _ask_for_list(graph, np.int64(arrivals.sender[k + NEAR]), OUT_HEAD)
+            _ask_for_list(graph, np.int64(arrivals.receiver[k + NEAR]), IN_HEAD)
         sender, receiver = np.int64(arrivals.sender[k]), np.int64(arrivals.receiver[k])
         keep = arrivals.keep[k]
         if sender == receiver:

@@ -11,10 +11,10 @@ import numpy as np
 
 from greywater.kernels.compile import Int, inlined, kernel
 from greywater.kernels.prefetch import prefetch
-from greywater.kernels.temporal_graph import BASE, END, OTHER, Graph
+from greywater.kernels.temporal_graph import END, LATEST, OTHER, Graph, first_later, leave
 from greywater.vocab import Int64Array
 
-__all__ = ["VertexTable", "empty_vertices", "find", "number", "rebuild", "release"]
+__all__ = ["VertexTable", "empty_slots", "empty_vertices", "find", "number", "rebuild", "release"]
 
 EMPTY = -1
 NUMBER, FREE = range(2)
@@ -25,23 +25,28 @@ NAMED = 2
 
 
 class VertexTable(NamedTuple):
-    """ids int64[M] and numbers int32[M] (-1 = empty) by slot, M a power of two; names int64[A] id of each number;
-    used uint8[A]; spare int32[A] a stack of numbers to give out again; counts int64[2]: numbers ever in use at once,
-    numbers on the stack."""
+    """slots int64[M, 2]: id and number (-1 = empty), M a power of two; names int64[A] id of each number; used uint8[A];
+    spare int32[A] a stack of numbers to give out again; counts int64[2]: numbers ever in use at once, numbers on the
+    stack."""
 
-    ids: Any
-    numbers: Any
+    slots: Any
     names: Any
     used: Any
     spare: Any
     counts: Any
 
 
+def empty_slots(slots: int) -> Int64Array:
+    """Slots of nobody; how many is a power of two."""
+    rows = np.zeros((slots, 2), np.int64)
+    rows[:, 1] = EMPTY
+    return rows
+
+
 def empty_vertices(slots: int, vertices: int) -> VertexTable:
     """A table of nobody; `slots` is a power of two."""
     return VertexTable(
-        np.zeros(slots, np.int64),
-        np.full(slots, EMPTY, np.int32),
+        empty_slots(slots),
         np.zeros(vertices, np.int64),
         np.zeros(vertices, np.uint8),
         np.zeros(vertices, np.int32),
@@ -58,11 +63,12 @@ def _slot(identity: Int, slots: Int) -> Int:
 
 @inlined
 def _number_of(table: VertexTable, identity: Int) -> Int:
-    mask = table.ids.shape[0] - 1
-    slot = _slot(identity, table.ids.shape[0])
-    while table.numbers[slot] != EMPTY and table.ids[slot] != identity:
+    slots = table.slots
+    mask = slots.shape[0] - 1
+    slot = _slot(identity, slots.shape[0])
+    while slots[slot, 1] != EMPTY and slots[slot, 0] != identity:
         slot = (slot + 1) & mask
-    number = np.int64(table.numbers[slot])
+    number = slots[slot, 1]
     if number == EMPTY:
         if table.counts[FREE] > 0:
             table.counts[FREE] -= 1
@@ -70,8 +76,8 @@ def _number_of(table: VertexTable, identity: Int) -> Int:
         else:
             number = table.counts[NUMBER]
             table.counts[NUMBER] += 1
-        table.ids[slot] = identity
-        table.numbers[slot] = number
+        slots[slot, 0] = identity
+        slots[slot, 1] = number
         table.names[number] = identity
         table.used[number] = 1
     return number
@@ -80,13 +86,11 @@ def _number_of(table: VertexTable, identity: Int) -> Int:
 @kernel
 def number(table: VertexTable, senders: Int64Array, receivers: Int64Array, sender: Any, receiver: Any) -> None:
     """Numbers int32[n] of the ids of both parties; unknown ids get one. There must be slots and numbers for all."""
-    n, slots = senders.shape[0], table.ids.shape[0]
+    n, slots = senders.shape[0], table.slots.shape[0]
     for k in range(n):
         if k + AHEAD < n:
-            for identity in (senders[k + AHEAD], receivers[k + AHEAD]):
-                slot = _slot(identity, slots)
-                prefetch(table.ids, slot, 0)
-                prefetch(table.numbers, slot, 0)
+            prefetch(table.slots, _slot(senders[k + AHEAD], slots), 0)
+            prefetch(table.slots, _slot(receivers[k + AHEAD], slots), 0)
         sender[k] = _number_of(table, senders[k])
         receiver[k] = _number_of(table, receivers[k])
 
@@ -94,35 +98,38 @@ def number(table: VertexTable, senders: Int64Array, receivers: Int64Array, sende
 @kernel
 def find(table: VertexTable, identity: Int) -> Int:
     """The number of an id, -1 where nothing of it is held."""
-    mask = table.ids.shape[0] - 1
-    slot = _slot(identity, table.ids.shape[0])
-    while table.numbers[slot] != EMPTY and table.ids[slot] != identity:
+    slots = table.slots
+    mask = slots.shape[0] - 1
+    slot = _slot(identity, slots.shape[0])
+    while slots[slot, 1] != EMPTY and slots[slot, 0] != identity:
         slot = (slot + 1) & mask
-    return np.int64(table.numbers[slot])
+    return slots[slot, 1]
 
 
 @kernel
-def release(table: VertexTable, graph: Graph) -> Int:
-    """Take back the numbers of vertices that no entry names; returns how many stay. `rebuild` must follow.
+def release(table: VertexTable, graph: Graph, bound: Int) -> Int:
+    """Take back the numbers of vertices that no entry later than `bound` names; returns how many stay.
 
-    An account outside the bank has no lists of its own, but the lists of others may name it.
+    Their lists are emptied, and the rooms of these serve other lists. An account outside the bank has no lists of its
+    own, but the lists of others may name it. `rebuild` of empty slots must follow.
     """
+    heads, links, used = graph.heads, graph.links, table.used
     for vertex in range(table.counts[NUMBER]):
         for head in range(0, 8, 4):
-            for position in range(graph.heads[vertex, head + BASE], graph.heads[vertex, head + END]):
-                table.used[np.int64(graph.links[position, OTHER])] = NAMED
+            if heads[vertex, head + LATEST] > bound:
+                for position in range(first_later(graph, head, vertex, bound), heads[vertex, head + END]):
+                    used[np.int64(links[position, OTHER])] = NAMED
     stay = 0
     for vertex in range(table.counts[NUMBER]):
-        if table.used[vertex] == 0:
+        if used[vertex] == 0:
             continue
-        empty = graph.heads[vertex, BASE] == graph.heads[vertex, END]
-        empty = empty and graph.heads[vertex, 4 + BASE] == graph.heads[vertex, 4 + END]
-        if empty and table.used[vertex] != NAMED:
-            table.used[vertex] = 0
+        if used[vertex] != NAMED and heads[vertex, LATEST] <= bound and heads[vertex, 4 + LATEST] <= bound:
+            used[vertex] = 0
+            leave(graph, vertex)
             table.spare[table.counts[FREE]] = vertex
             table.counts[FREE] += 1
         else:
-            table.used[vertex] = 1
+            used[vertex] = 1
             stay += 1
     return stay
 
@@ -130,12 +137,13 @@ def release(table: VertexTable, graph: Graph) -> Int:
 @kernel
 def rebuild(table: VertexTable) -> None:
     """Fill empty slots with the ids in use."""
-    mask = table.ids.shape[0] - 1
+    slots = table.slots
+    mask = slots.shape[0] - 1
     for vertex in range(table.counts[NUMBER]):
         if table.used[vertex] == 1:
             identity = table.names[vertex]
-            slot = _slot(identity, table.ids.shape[0])
-            while table.numbers[slot] != EMPTY:
+            slot = _slot(identity, slots.shape[0])
+            while slots[slot, 1] != EMPTY:
                 slot = (slot + 1) & mask
-            table.ids[slot] = identity
-            table.numbers[slot] = vertex
+            slots[slot, 0] = identity
+            slots[slot, 1] = vertex
