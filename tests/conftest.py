@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.postgres_server import new_postgres, postgres_server, postgres_url
+
+__all__ = ["new_postgres", "postgres_server", "postgres_url"]
+
 ROOT = Path(__file__).resolve().parents[1]
 FULL = os.environ.get("GREYWATER_FULL") == "1"
 

@@ -1,10 +1,10 @@
-"""The laws every records adapter keeps: in memory and in SQLite, the same."""
+"""The laws every records adapter keeps: in memory, in SQLite and in PostgreSQL, the same."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -42,9 +42,13 @@ class Raised:
         return {"id": self.id, "rank": self.rank, "entity": self.entity, "evidence": evidence, **self.more}
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def records(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyRecords]:
-    opened: AnyRecords = MemoryRecords() if request.param == "memory" else Records.open(tmp_path / "records.sqlite")
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def records(request: pytest.FixtureRequest, tmp_path: Path, new_postgres: Callable[[], str]) -> Iterator[AnyRecords]:
+    opened: AnyRecords
+    if request.param == "memory":
+        opened = MemoryRecords()
+    else:
+        opened = Records.open(tmp_path / "records.sqlite" if request.param == "sqlite" else new_postgres())
     with opened:
         yield opened
 

@@ -42,6 +42,16 @@ class Raised:
         return {"id": self.id, "rank": self.rank, "entity": self.entity, "evidence": evidence}
 
 
+def behind_our_back(path: Path, change: str) -> int:
+    """What somebody does who takes the guards away first; returns how many rows were changed."""
+    with sqlite3.connect(path) as connection:
+        for (guard,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {guard}")
+        changed = connection.execute(change).rowcount
+    connection.close()
+    return changed
+
+
 def some(path: Path, count: int = 3) -> str:
     with Records.open(path) as records:
         run = records.start_run(Actor(), "run")
@@ -162,9 +172,7 @@ def test_a_killed_writer_leaves_whole_runs_only(tmp_path: Path, seed: int) -> No
 )
 def test_check_finds_what_was_changed_behind_our_back(tmp_path: Path, change: str, told: str) -> None:
     some(tmp_path / "r.sqlite")
-    with sqlite3.connect(tmp_path / "r.sqlite") as connection:
-        assert connection.execute(change).rowcount == 1
-    connection.close()
+    assert behind_our_back(tmp_path / "r.sqlite", change) == 1
     with Records.open(tmp_path / "r.sqlite") as records:
         (finding,) = records.check()
     assert finding.where == "alert a2"
@@ -174,9 +182,7 @@ def test_check_finds_what_was_changed_behind_our_back(tmp_path: Path, change: st
 
 def test_check_finds_rows_that_refer_to_nothing(tmp_path: Path) -> None:
     some(tmp_path / "r.sqlite")
-    with sqlite3.connect(tmp_path / "r.sqlite") as connection:
-        connection.execute("DELETE FROM alerts WHERE id = 'a2'")
-    connection.close()
+    assert behind_our_back(tmp_path / "r.sqlite", "DELETE FROM alerts WHERE id = 'a2'") == 1
     with Records.open(tmp_path / "r.sqlite") as records:
         (finding,) = records.check()
     assert "refer to nothing" in finding.found

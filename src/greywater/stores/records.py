@@ -1,27 +1,19 @@
-"""Runs, alerts and the audit in a relational database (SQLite now, by URL): what an alert says is written once."""
+"""Runs, alerts and the audit in a relational database (SQLite or PostgreSQL): what an alert says is written once."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 import sqlalchemy as sa
 
-from greywater.errors import (
-    GreywaterError,
-    StoreAccessError,
-    StoreDamagedError,
-    StoreError,
-    StoreFullError,
-    StoreLockedError,
-    UsageError,
-)
+from greywater.errors import StoreError
 from greywater.stores.ports import Finding
+from greywater.stores.record_database import HEAD, RecordDatabase, table
 from greywater.stores.record_rows import (
     AlertRecord,
     AuditRecord,
@@ -38,77 +30,38 @@ from greywater.stores.record_rows import (
 )
 from greywater.vocab import Actor
 
-__all__ = ["HEAD", "Records"]
+__all__ = ["HEAD", "Records", "write_audit"]
 
-#: The newest step in migrations/versions.
-HEAD: Final = "0001"
 _META: Final = sa.MetaData()
-
-
-def _table(name: str, **columns: Any) -> sa.Table:
-    return sa.Table(name, _META, *(sa.Column(column, kind) for column, kind in columns.items()))
-
-
-_RUNS = _table(
-    "runs", id=sa.Text, project=sa.Text, principal=sa.Text, command=sa.Text, started_us=sa.BigInteger,
-    finished_us=sa.BigInteger, outcome=sa.Text, parameters=sa.Text, versions=sa.Text, summary=sa.Text,
+_RUNS = table(
+    _META, "runs", id=str, project=str, principal=str, command=str, started_us=int, finished_us=int, outcome=str,
+    parameters=str, versions=str, summary=str,
 )  # fmt: skip
-_ALERTS = _table(
-    "alerts", id=sa.Text, run_id=sa.Text, rank=sa.Integer, entity=sa.Text, kind=sa.Text, score=sa.Double,
-    raised_us=sa.BigInteger, written_us=sa.BigInteger, payload=sa.Text, sha256=sa.Text,
+_ALERTS = table(
+    _META, "alerts", id=str, run_id=str, rank=int, entity=str, kind=str, score=float, raised_us=int, written_us=int,
+    payload=str, sha256=str,
 )  # fmt: skip
-_EVIDENCE = _table("alert_evidence", alert_id=sa.Text, position=sa.Integer, tx_id=sa.Text, seq=sa.BigInteger)
-_AUDIT = _table(
-    "audit", id=sa.Integer, at_us=sa.BigInteger, principal=sa.Text, role=sa.Text, credential=sa.Text, action=sa.Text,
-    object=sa.Text, outcome=sa.Text, detail=sa.Text,
+_EVIDENCE = table(_META, "alert_evidence", alert_id=str, position=int, tx_id=str, seq=int)
+_AUDIT = table(
+    _META, "audit", id=int, at_us=int, principal=str, role=str, credential=str, action=str, object=str, outcome=str,
+    detail=str,
 )  # fmt: skip
 
 
-def _told(error: sa.exc.DBAPIError, where: str) -> GreywaterError:
-    """The error of the tree that a database error is."""
-    text = str(error.orig)
-    lower = text.lower()
-    if "locked" in lower or "busy" in lower:
-        return StoreLockedError(
-            "another process is writing the records", where=where, mend="wait for it, then try again"
-        )
-    if "disk is full" in lower or "no space" in lower:
-        return StoreFullError(
-            "the disk has no room for the records", where=where, mend="free some space, then try again"
-        )
-    if "unable to open" in lower or "readonly" in lower or "read-only" in lower or "permission" in lower:
-        mend = "see that the folder exists and that you may write there"
-        return StoreAccessError(f"the records cannot be opened or written: {text}", where=where, mend=mend)
-    if "not a database" in lower or "malformed" in lower or "disk i/o" in lower:
-        return StoreDamagedError(f"the records are damaged: {text}", where=where, mend="restore the file from a backup")
-    return StoreError(f"the records cannot be read or written: {text}", where=where, mend="run greywater check")
-
-
-def _url(url: str | Path) -> sa.URL:
-    """Read a URL; a path, or `sqlite:path`, is a SQLite file."""
-    if isinstance(url, Path):
-        return sa.URL.create("sqlite", database=str(url))
-    if url.startswith("sqlite:") and not url.startswith("sqlite://"):
-        return sa.URL.create("sqlite", database=url.removeprefix("sqlite:"))
-    try:
-        return sa.make_url(url)
-    except sa.exc.ArgumentError:
-        raise UsageError("this is no URL of a records store", mend='give "sqlite:FILE" or a path') from None
-
-
-def _prepare_sqlite(engine: sa.Engine) -> None:
-    """Every commit is synced, references hold, a writer waits for another, transactions begin where we say."""
-
-    @sa.event.listens_for(engine, "connect")
-    def _connected(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None
-        for pragma in ("busy_timeout = 30000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @sa.event.listens_for(engine, "begin")
-    def _begun(connection: sa.Connection) -> None:
-        mode = "IMMEDIATE" if connection.get_execution_options().get("writes") else "DEFERRED"
-        connection.exec_driver_sql(f"BEGIN {mode}")
+def write_audit(
+    connection: sa.Connection,
+    actor: Actor,
+    action: str,
+    object: str,
+    outcome: str,
+    detail: Mapping[str, Any] | None = None,
+) -> int:
+    """Write an audit row in a transaction that is open, so that a change and its row are one; returns its number."""
+    row = {
+        "at_us": now_us(), "principal": actor.principal, "role": actor.role, "credential": actor.credential,
+        "action": action, "object": object, "outcome": outcome, "detail": canonical_json(dict(detail or {})),
+    }  # fmt: skip
+    return int(connection.execute(_AUDIT.insert().values(row).returning(_AUDIT.c.id)).scalar_one())
 
 
 class Records:
@@ -126,9 +79,9 @@ class Records:
     ('done', [])
     """
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
-        self._where = engine.url.render_as_string(hide_password=True)
+    def __init__(self, database: RecordDatabase) -> None:
+        self.database = database
+        self._engine = database.engine
 
     @classmethod
     def open(cls, url: str | Path) -> Self:
@@ -137,35 +90,20 @@ class Records:
         Parameters
         ----------
         url : str or Path
-            A path or `sqlite:FILE`; any SQLAlchemy URL of a database with transactions.
+            A path or `sqlite:FILE`; `postgresql://USER:PASSWORD@HOST:PORT/DATABASE` (extra `[postgres]`).
 
         Raises
         ------
+        UsageError
+            This is no URL, or names a kind of database that cannot be used.
         StoreError
-            The file cannot be opened, is no database, or was written by a newer version.
+            The database cannot be opened, is none, or was written by a newer version.
         """
-        parsed = _url(url)
-        try:
-            if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
-                engine = sa.create_engine(parsed, poolclass=sa.pool.StaticPool)
-            else:
-                engine = sa.create_engine(parsed)
-        except (sa.exc.ArgumentError, ImportError) as error:
-            where = parsed.render_as_string(hide_password=True)
-            raise UsageError(f"no such database can be used: {error}", where=where, mend='give "sqlite:FILE"') from None
-        if engine.dialect.name == "sqlite":
-            _prepare_sqlite(engine)
-        records = cls(engine)
-        try:
-            records._migrate()
-        except BaseException:
-            engine.dispose()
-            raise
-        return records
+        return cls(RecordDatabase.open(url))
 
     def close(self) -> None:
         """Let go of the database."""
-        self._engine.dispose()
+        self.database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -175,55 +113,15 @@ class Records:
     ) -> None:
         self.close()
 
-    @contextmanager
-    def _transaction(self, *, writes: bool) -> Iterator[sa.Connection]:
-        try:
-            with self._engine.connect().execution_options(writes=writes) as connection, connection.begin():
-                yield connection
-        except sa.exc.DBAPIError as error:
-            raise _told(error, self._where) from error
-
-    def _migrate(self) -> None:
-        with self._transaction(writes=False) as connection:
-            known = sa.inspect(connection).has_table("alembic_version")
-            step = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() if known else None
-        if step == HEAD:
-            return
-        import logging
-
-        from alembic import command
-        from alembic.config import Config
-        from alembic.util.exc import CommandError
-
-        logging.getLogger("alembic").setLevel(logging.WARNING)
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-        try:
-            with self._transaction(writes=True) as connection:
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-        except CommandError as error:
-            found = f"the records were written by another version of Greywater: {error}"
-            raise StoreError(found, where=self._where, mend="use the newest version of Greywater") from None
-        database = self._engine.url.database
-        if self._engine.dialect.name == "sqlite" and database and Path(database).exists():
-            folder = os.open(Path(database).resolve().parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+    def _transaction(self, *, writes: bool) -> AbstractContextManager[sa.Connection]:
+        return self.database.transaction(writes=writes)
 
     def audit(
         self, actor: Actor, action: str, object: str, outcome: str, detail: Mapping[str, Any] | None = None
     ) -> int:
         """Write who did what to which thing and how it ended (`done`, `refused`, `failed`)."""
-        row = {
-            "at_us": now_us(), "principal": actor.principal, "role": actor.role, "credential": actor.credential,
-            "action": action, "object": object, "outcome": outcome, "detail": canonical_json(dict(detail or {})),
-        }  # fmt: skip
         with self._transaction(writes=True) as connection:
-            key = connection.execute(_AUDIT.insert().values(row).returning(_AUDIT.c.id)).scalar_one()
-        return int(key)
+            return write_audit(connection, actor, action, object, outcome, detail)
 
     def audits(self) -> list[AuditRecord]:
         """The whole audit, oldest first."""
@@ -381,17 +279,7 @@ class Records:
 
     def check(self) -> list[Finding]:
         """Verify that every alert says what it said when it was raised, and that the database is sound."""
-        findings = []
-        if self._engine.dialect.name == "sqlite":
-            with self._transaction(writes=False) as connection:
-                told = connection.exec_driver_sql("PRAGMA quick_check").scalars().all()
-                broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
-            if told != ["ok"]:
-                findings.append(Finding(self._where, f"the database is damaged: {told[0]}", "restore a backup"))
-            if broken:
-                findings.append(
-                    Finding(self._where, f"{len(broken)} rows refer to nothing", "restore records.sqlite from a backup")
-                )
+        findings = self.database.check()
         for run in self.runs():
             for record in self.alerts(run.id):
                 findings.extend(alert_findings(record))
