@@ -1,4 +1,4 @@
-"""The relational database under the records: opened by URL, brought up to date, every commit durable, one error tree."""
+"""The relational database under the records: opened by URL, brought up to date, commits durable, one error tree."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ExactText(sa.types.TypeDecorator[str]):
         return value
 
 
-def table(meta: sa.MetaData, name: str, **columns: Any) -> sa.Table:
+def table(meta: sa.MetaData, called: str, /, **columns: Any) -> sa.Table:
     """A table as the adapter reads and writes it; the migrations say how it is made.
 
     Examples
@@ -71,7 +71,7 @@ def table(meta: sa.MetaData, name: str, **columns: Any) -> sa.Table:
     ['TEXT', 'BIGINT', 'DOUBLE']
     """
     kinds = {str: ExactText(), int: sa.BigInteger(), float: sa.Double()}
-    return sa.Table(name, meta, *(sa.Column(column, kinds[kind]) for column, kind in columns.items()))
+    return sa.Table(called, meta, *(sa.Column(column, kinds[kind]) for column, kind in columns.items()))
 
 
 def _access(text: str, where: str) -> StoreAccessError:

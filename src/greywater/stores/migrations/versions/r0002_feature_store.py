@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -21,11 +23,11 @@ _APPEND_ONLY = (
 )  # fmt: skip
 
 
-def _text(name: str, **more: bool) -> sa.Column[str]:
+def _text(name: str, **more: Any) -> sa.Column[str]:
     return sa.Column(name, sa.Text, nullable=False, **more)
 
 
-def _whole(name: str, **more: bool) -> sa.Column[int]:
+def _whole(name: str, **more: Any) -> sa.Column[int]:
     return sa.Column(name, sa.BigInteger, nullable=False, **more)
 
 
