@@ -140,7 +140,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     folder = Path(tempfile.mkdtemp(prefix="greywater-postgres-"))
     server = start(binaries, folder)
     yield server
-    server.process.send_signal(signal.SIGINT)
+    server.process.send_signal(signal.SIGQUIT)
     try:
         server.process.wait(30)
     except subprocess.TimeoutExpired:

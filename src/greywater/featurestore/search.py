@@ -28,6 +28,9 @@ STATE_WEIGHTS: Final[Mapping[str, float]] = {"active": 1.0, "draft": 0.8, "depre
 #: Most words of a query that are looked at, characters of a word, and characters of a snippet.
 MOST_WORDS, LONGEST_WORD, SNIPPET = 16, 64, 120
 
+#: What is found, in the order in which equally good ones stand.
+KINDS: Final = ("group", "view", "feature")
+
 _WORD: Final = re.compile(r"[^\W_]+")
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -99,7 +102,7 @@ def search(
     Returns
     -------
     list of Hit
-        Best first; equal ones by kind, name and version.
+        Best first; equal ones by kind (groups, views, features), name and version.
 
     Notes
     -----
@@ -149,7 +152,7 @@ def search(
             if key not in newest or hit.version > newest[key].version:
                 newest[key] = hit
         hits = list(newest.values())
-    hits.sort(key=lambda hit: (-round(hit.score, 9), hit.kind, hit.name, hit.feature, -hit.version))
+    hits.sort(key=lambda hit: (-round(hit.score, 9), KINDS.index(hit.kind), hit.name, hit.feature, -hit.version))
     return hits[:most]
 
 

@@ -26,7 +26,7 @@ class FeatureEdges:
     >>> with RecordDatabase.open("sqlite::memory:") as database:
     ...     edges = FeatureEdges(database)
     ...     edges.add([Edge(Node("source", "a.csv"), Node("commit", "sums@1#0"))])
-    ...     edges.reach([Node("commit", "sums@1#0")], "up", 100)
+    ...     edges.reach(Node("commit", "sums@1#0"), "up", 100)
     1
     [Edge(source=Node(kind='source', name='a.csv'), target=Node(kind='commit', name='sums@1#0'), how='')]
     """
@@ -66,7 +66,7 @@ class FeatureEdges:
             chosen = sa.select(EDGES.c.source_kind, EDGES.c.source).where(pair.in_([(n.kind, n.name) for n in some]))
             inner += [Node(*row) for row in connection.execute(chosen.distinct())]
         for node in inner:
-            reached = _reached([node], "down")
+            reached = _reached(node, "down")
             back = sa.select(EDGES.c.target).where(
                 sa.tuple_(EDGES.c.source_kind, EDGES.c.source).in_(sa.select(reached.c.kind, reached.c.name)),
                 EDGES.c.target_kind == node.kind,
@@ -79,12 +79,12 @@ class FeatureEdges:
                     mend="name what was made anew by a name of its own (a commit, a version, a fingerprint)",
                 )
 
-    def reach(self, nodes: Sequence[Node], way: Literal["up", "down"], most: int) -> list[Edge]:
-        """All edges on the ways up to where the nodes come from, or down to what was made from them.
+    def reach(self, node: Node, way: Literal["up", "down"], most: int) -> list[Edge]:
+        """All edges on the ways up to where a node comes from, or down to what was made from it.
 
         At most `most` edges, sorted by their two ends.
         """
-        reached = _reached(nodes, way)
+        reached = _reached(node, way)
         ends = (EDGES.c.target_kind, EDGES.c.target) if way == "up" else (EDGES.c.source_kind, EDGES.c.source)
         chosen = (
             sa.select(EDGES)
@@ -100,16 +100,11 @@ class FeatureEdges:
         ]
 
 
-def _reached(nodes: Sequence[Node], way: Literal["up", "down"]) -> sa.CTE:
-    """The nodes themselves and all that can be reached from them one way."""
+def _reached(node: Node, way: Literal["up", "down"]) -> sa.CTE:
+    """The node itself and all that can be reached from it one way."""
     text = EDGES.c.source.type
-    first = [
-        sa.select(sa.literal(node.kind, text).label("kind"), sa.literal(node.name, text).label("name"))
-        for node in nodes
-    ]
-    reached = sa.union_all(*first).cte("reached", recursive=True) if len(first) > 1 else first[0].cte(
-        "reached", recursive=True
-    )  # fmt: skip
+    kind, name = sa.literal(node.kind, text).label("kind"), sa.literal(node.name, text).label("name")
+    reached = sa.select(kind, name).cte("reached", recursive=True)
     if way == "up":
         step = sa.select(EDGES.c.source_kind, EDGES.c.source).join(
             reached, (EDGES.c.target_kind == reached.c.kind) & (EDGES.c.target == reached.c.name)

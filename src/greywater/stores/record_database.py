@@ -279,7 +279,8 @@ class RecordDatabase:
         from sqlalchemy.dialects import postgresql, sqlite
 
         insert = postgresql.insert if self.kind == "postgresql" else sqlite.insert
-        return connection.execute(insert(into).on_conflict_do_nothing(), rows).rowcount
+        added = insert(into).on_conflict_do_nothing().returning(into.c[0])
+        return len(connection.execute(added, rows).all())
 
     def check(self) -> list[Finding]:
         """Ask the database whether it is sound and keeps what it acknowledges."""
