@@ -208,7 +208,7 @@ import sys
 from greywater.stores.feature_record_rows import ServedRecord
 from greywater.stores.feature_records import FeatureRecords
 with FeatureRecords.open(sys.argv[1]) as records:
-    for _ in range(25):
+    for _ in range(15):
         records.served.add([ServedRecord("v", 1, 1, "online", 2, 1)])
 """
 
@@ -216,11 +216,11 @@ with FeatureRecords.open(sys.argv[1]) as records:
 def test_no_count_of_another_process_is_lost(url: str) -> None:
     if ":memory:" in url:
         pytest.skip("memory is of one process")
-    writers = [subprocess.Popen([sys.executable, "-c", COUNT, url], stderr=subprocess.PIPE) for _ in range(3)]
+    writers = [subprocess.Popen([sys.executable, "-c", COUNT, url], stderr=subprocess.PIPE) for _ in range(2)]
     errors = [writer.communicate()[1] for writer in writers]
-    assert [writer.returncode for writer in writers] == [0, 0, 0], errors
+    assert [writer.returncode for writer in writers] == [0, 0], errors
     with FeatureRecords.open(url) as records:
-        assert records.served.rows() == [ServedRecord("v", 1, 1, "online", 150, 75)]
+        assert records.served.rows() == [ServedRecord("v", 1, 1, "online", 60, 30)]
 
 
 def test_documents_are_found_by_words_and_beginnings(records: FeatureRecords) -> None:
