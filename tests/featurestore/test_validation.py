@@ -133,7 +133,7 @@ def test_conditions_set_aside_what_is_false_and_count_what_is_null() -> None:
     rows = table([row(), row(score=-1.0), row(score=None), row(score=5.0, count=None)])
     found = check(rows, group(rule("expression", text="score >= 0 and count < 5")), NOW)
     assert (found.kept.num_rows, found.outcomes[0].rows, found.outcomes[0].undecided) == (3, 1, 2)
-    assert found.warnings == ("rule 1: expression: could not be decided for 2 rows, which pass",)
+    assert found.warnings == ("rule 1 (expression): undecided in 2 rows, which the rule lets pass",)
     assert found.quarantined.column(QUARANTINE_REASON).to_pylist() == ["it is not true that score >= 0 and count < 5"]
 
 
@@ -148,12 +148,12 @@ def test_a_warning_keeps_the_rows() -> None:
     rows = table([row(), row(score=-1.0)])
     found = check(rows, group(rule("range", "score", "warn", least=0)), NOW)
     assert found.kept is rows
-    assert found.warnings == ("rule 1: range of score: score is below 0 (1 rows)",)
+    assert found.warnings == ("rule 1 (range score): score is below 0, in 1 row",)
     assert json.loads(json.dumps(found.as_dict())) == {
         "kept": 2,
         "quarantined": 0,
         "rules": [
-            {"name": "rule 1: range of score", "kind": "range", "feature": "score", "action": "warn", "rows": 1,
+            {"name": "rule 1 (range score)", "kind": "range", "feature": "score", "action": "warn", "rows": 1,
              "undecided": 0}
         ],
     }  # fmt: skip
@@ -165,7 +165,7 @@ def test_a_refusal_names_rule_feature_rows_and_mend_and_no_person() -> None:
     with pytest.raises(RefusedValueError) as caught:
         check(rows, group(*rules), NOW)
     said = str(caught.value)
-    assert "10 of 20 rows break rule 1: range of score: score is below 0; also broken: rule 2: expression" in said
+    assert "10 of 20 rows break rule 1 (range score): score is below 0; also broken: rule 2 (expression)" in said
     assert f"row 2 (key {key_digest(['Jane Doe 1', 1])}), row 4 (" in said
     assert "row 10 (" in said
     assert "row 12 (" not in said
@@ -177,7 +177,7 @@ def test_a_refusal_names_rule_feature_rows_and_mend_and_no_person() -> None:
 def test_rejecting_a_repeated_key_looks_past_what_is_set_aside() -> None:
     rules = group(rule("unique", action="reject"), rule("not_null", "score"))
     assert check(table([row(), row(score=None)]), rules, NOW).kept.num_rows == 1
-    with pytest.raises(RefusedValueError, match="1 of 2 rows break rule 1: unique"):
+    with pytest.raises(RefusedValueError, match=r"1 of 2 rows break rule 1 \(unique\)"):
         check(table([row(), row(score=2.0)]), rules, NOW)
 
 
@@ -206,7 +206,7 @@ def test_what_the_rows_must_have() -> None:
         check(table([row()]).drop_columns("score"), group(), NOW)
     with pytest.raises(RefusedTypeError, match="of type double, and the group says int32"):
         check(table([row()]).set_column(5, "count", pa.array([1.0])), group(), NOW)
-    with pytest.raises(RefusedValueError, match=r"1 rows have no customer .*row 2"):
+    with pytest.raises(RefusedValueError, match=r"customer is null in 1 row .*row 2"):
         check(table([row(), row(customer=None)]), group(), NOW)
     assert check(table([row()]).drop_columns("known_time"), group(), NOW).kept.num_rows == 1
 

@@ -52,7 +52,7 @@ class RuleOutcome:
     @property
     def sentence(self) -> str:
         """In words."""
-        return f"{self.name}: {self.broken} ({self.rows:,} rows)"
+        return f"{self.name}: {self.broken}, in {_rows(self.rows)}"
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Validated:
         """Rules that are broken by rows that are kept, and conditions that could not be decided, in words."""
         broken = [one.sentence for one in self.outcomes if one.action == "warn" and one.rows]
         undecided = [
-            f"{one.name}: could not be decided for {one.undecided:,} rows, which pass"
+            f"{one.name}: undecided in {_rows(one.undecided)}, which the rule lets pass"
             for one in self.outcomes
             if one.undecided
         ]
@@ -159,6 +159,10 @@ def key_digest(values: Sequence[str | int]) -> str:
     True
     """
     return hashlib.sha256(json.dumps(list(values), ensure_ascii=False).encode()).hexdigest()[:16]
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 # -------------------------------------------------------------------- rules
@@ -244,7 +248,7 @@ def _refuse(rows: pa.Table, group: FeatureGroup, outcomes: Sequence[RuleOutcome]
         return
     first = outcomes[refused[0]]
     others = ", ".join(outcomes[at].name for at in refused[1:])
-    found = f"{first.rows:,} of {rows.num_rows:,} rows break {first.name}: {first.broken}"
+    found = f"{first.rows:,} of {_rows(rows.num_rows)} break {first.name}: {first.broken}"
     found += f"; also broken: {others}" if others else ""
     about = f", feature {first.feature}" if first.feature else ""
     where = f"group {group.name} version {group.version}{about}; {_first_rows(rows, group, masks[refused[0]])}"
@@ -305,7 +309,9 @@ def _check_columns(rows: pa.Table, group: FeatureGroup) -> None:
         if column.null_count and name in (*group.keys, EVENT_TIME, KNOWN_TIME):
             row = pc.index(pc.is_null(column), True).as_py() + 1
             raise RefusedValueError(
-                f"{column.null_count:,} rows have no {name}", where=f"{where}; first: row {row}", mend="leave them out"
+                f"{name} is null in {_rows(column.null_count)}",
+                where=f"{where}; first: row {row}",
+                mend="leave them out",
             )
 
 

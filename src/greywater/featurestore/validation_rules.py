@@ -57,8 +57,7 @@ class ReadRule:
     @property
     def name(self) -> str:
         """How messages, outcomes and rows set aside name it."""
-        about = f" of {self.rule.feature}" if self.rule.feature else ""
-        return f"rule {self.position}: {self.rule.kind}{about}"
+        return f"rule {self.position} ({' '.join(filter(None, (self.rule.kind, self.rule.feature)))})"
 
 
 def column_types(group: FeatureGroup) -> dict[str, pa.DataType]:

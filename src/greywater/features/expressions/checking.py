@@ -61,7 +61,7 @@ def _column_kind(node: Node, columns: Mapping[str, pa.DataType]) -> Kind:
     if dtype is None:
         close = difflib.get_close_matches(node.name, columns, 1)
         listed = ", ".join(sorted(columns)[:20]) + (", ..." if len(columns) > 20 else "")
-        mend = f"did you mean {close[0]!r}?" if close else f"there are {listed}" if columns else ""
+        mend = f"perhaps {close[0]!r} is meant" if close else f"there are {listed}" if columns else ""
         raise refused(f"there is no column {node.name[:80]!r}", node.place, mend)
     kind = kind_of(dtype)
     if kind is None:
