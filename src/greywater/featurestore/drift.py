@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
@@ -329,8 +330,9 @@ def _of_wasserstein(name: str, reference: Float64Array, live: Float64Array, limi
     unit, note = _spread(first), ""
     if not unit:
         unit, note = _spread(np.sort(np.concatenate([first, second]))) or 1.0, "in deviations of both windows together"
-    value = wasserstein(first, second) / unit
-    threshold = max(limits.wasserstein, _wasserstein_factor * deviation_of_distance(first, second) / unit)
+    value = min(wasserstein(first, second) / unit, sys.float_info.max)
+    by_chance = min(_wasserstein_factor * deviation_of_distance(first, second) / unit, sys.float_info.max)
+    threshold = max(limits.wasserstein, by_chance)
     return DriftRow(name, "wasserstein", value, threshold, value > threshold, None, note)
 
 
