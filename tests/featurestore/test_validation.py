@@ -265,3 +265,19 @@ def test_keys_in_dictionaries() -> None:
     rows = table([row(), row(), row(customer="C2")])
     coded = rows.set_column(0, "customer", rows.column("customer").dictionary_encode())
     assert check(coded, group(rule("unique")), NOW).kept.num_rows == 2
+
+
+def test_repeated_keys_among_many_rows_in_chunks() -> None:
+    draw = np.random.default_rng(8)
+    rows = [
+        row(customer=f"C{customer}", account=int(account), event_time=NOW - int(seconds) * SECOND)
+        for customer, account, seconds in draw.integers(0, 12, (3_000, 3)).tolist()
+    ]
+    keys = [(one["customer"], one["account"], one["event_time"]) for one in rows]
+    wanted = naive.repeated(keys, [False] * len(rows), [False] * len(rows))
+    chunks = pa.concat_tables([table(rows[:1_000]), table(rows[1_000:])])
+    assert chunks.column("customer").num_chunks == 2
+    found = check(chunks, group(rule("unique")), NOW)
+    left = zip(*(found.kept.column(name).to_pylist() for name in ("customer", "account")), strict=True)
+    assert list(left) == [key[:2] for key, again in zip(keys, wanted, strict=True) if not again]
+    assert found.quarantined.num_rows == sum(wanted)

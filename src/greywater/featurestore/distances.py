@@ -9,8 +9,8 @@ import numpy as np
 from greywater.vocab import Float64Array, Int64Array
 
 __all__ = [
-    "chi_square", "deviation_of_distance", "jensen_shannon", "kolmogorov_smirnov", "pooled_bins",
-    "population_stability_index", "wasserstein",
+    "chi_square", "jensen_shannon", "kolmogorov_smirnov", "moved", "pooled_bins", "population_stability_index",
+    "wasserstein",
 ]  # fmt: skip
 
 #: What stands for nothing in a bin that only one of two windows fills: half a row.
@@ -73,10 +73,10 @@ def kolmogorov_smirnov(reference: Float64Array, live: Float64Array) -> float:
     >>> kolmogorov_smirnov(np.array([1.0, 2.0]), np.array([2.0, 3.0]))
     0.5
     """
-    both = np.concatenate([reference, live])
-    upto = np.searchsorted(reference, both, side="right") / len(reference)
-    upto_live = np.searchsorted(live, both, side="right") / len(live)
-    return float(np.abs(upto - upto_live).max())
+    both, upto = _pooled(reference, live)
+    last = np.flatnonzero(both[1:] != both[:-1])
+    apart = upto[last] / len(reference) - (last + 1 - upto[last]) / len(live)
+    return float(np.abs(apart).max(initial=0.0))
 
 
 def wasserstein(reference: Float64Array, live: Float64Array) -> float:
@@ -92,31 +92,36 @@ def wasserstein(reference: Float64Array, live: Float64Array) -> float:
     >>> wasserstein(np.array([0.0, 1.0]), np.array([2.0, 3.0]))
     2.0
     """
-    both, apart = _between_values(reference, live)
-    return float(np.sum(np.abs(apart[0] - apart[1]) * np.diff(both)))
+    return moved(reference, live)[0]
 
 
-def deviation_of_distance(reference: Float64Array, live: Float64Array) -> float:
-    """What `wasserstein` is on average for two samples of these sizes where nothing has changed.
+def moved(reference: Float64Array, live: Float64Array) -> tuple[float, float]:
+    """The Wasserstein distance, and what it is on average for two samples of these sizes where nothing has changed.
 
-    At each value the two distribution functions differ by a normal variable of variance F (1 - F) (1/n + 1/m), F that
-    of both together; its mean absolute value is integrated.
+    At each value the two distribution functions differ, without drift, by a normal variable of variance
+    F (1 - F) (1/n + 1/m), F that of both together; its mean absolute value is integrated.
+
+    Parameters
+    ----------
+    reference, live : float64[n], float64[m]
+        Sorted, finite; at least one value each.
     """
-    both, (first, second) = _between_values(reference, live)
     n, m = len(reference), len(live)
-    together = (n * first + m * second) / (n + m)
-    spread = float(np.sum(np.sqrt(np.clip(together * (1 - together), 0, None)) * np.diff(both)))
-    return math.sqrt(2 / math.pi) * math.sqrt(1 / n + 1 / m) * spread
+    both, upto = _pooled(reference, live)
+    width = np.diff(both)
+    together = np.arange(1, n + m, dtype=np.float64)
+    apart = np.abs(upto / n - (together - upto) / m)
+    together /= n + m
+    by_chance = (
+        math.sqrt(2 / math.pi) * math.sqrt(1 / n + 1 / m) * float(np.dot(np.sqrt(together * (1 - together)), width))
+    )
+    return float(np.dot(apart, width)), by_chance
 
 
-def _between_values(
-    reference: Float64Array, live: Float64Array
-) -> tuple[Float64Array, tuple[Float64Array, Float64Array]]:
-    """All values in order, and between each and the next the two distribution functions."""
+def _pooled(reference: Float64Array, live: Float64Array) -> tuple[Float64Array, Int64Array]:
+    """All values in order, and how many of the reference are up to each but the last."""
     both = np.sort(np.concatenate([reference, live]), kind="stable")
-    first = np.searchsorted(reference, both[:-1], side="right") / len(reference)
-    second = np.searchsorted(live, both[:-1], side="right") / len(live)
-    return both, (first, second)
+    return both, np.searchsorted(reference, both[:-1], side="right")
 
 
 def chi_square(reference: Int64Array, live: Int64Array) -> tuple[float, int]:

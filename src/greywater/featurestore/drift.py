@@ -17,12 +17,11 @@ from greywater.features.expressions.values import kind_of, load
 from greywater.featurestore.definitions import FeatureGroup
 from greywater.featurestore.distances import (
     chi_square,
-    deviation_of_distance,
     jensen_shannon,
     kolmogorov_smirnov,
+    moved,
     pooled_bins,
     population_stability_index,
-    wasserstein,
 )
 from greywater.featurestore.significance import (
     chi_squared_critical,
@@ -330,8 +329,9 @@ def _of_wasserstein(name: str, reference: Float64Array, live: Float64Array, limi
     unit, note = _spread(first), ""
     if not unit:
         unit, note = _spread(np.sort(np.concatenate([first, second]))) or 1.0, "in deviations of both windows together"
-    value = min(wasserstein(first, second) / unit, sys.float_info.max)
-    by_chance = min(_wasserstein_factor * deviation_of_distance(first, second) / unit, sys.float_info.max)
+    distance, by_chance = moved(first, second)
+    value = min(distance / unit, sys.float_info.max)
+    by_chance = min(_wasserstein_factor * by_chance / unit, sys.float_info.max)
     threshold = max(limits.wasserstein, by_chance)
     return DriftRow(name, "wasserstein", value, threshold, value > threshold, None, note)
 

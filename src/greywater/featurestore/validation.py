@@ -17,6 +17,7 @@ from greywater.errors import RefusedTypeError, RefusedValueError
 from greywater.features.expressions.operators import among, compared
 from greywater.features.expressions.values import BoolArray, literal, load
 from greywater.featurestore.definitions import FeatureGroup
+from greywater.featurestore.distinct_count import hashes_of_numbers, hashes_of_texts
 from greywater.featurestore.validation_rules import (
     QUARANTINE_REASON,
     QUARANTINE_RULE,
@@ -214,19 +215,38 @@ def _breaks(rows: pa.Table, rule: ReadRule) -> BoolArray:
 def _repeated(rows: pa.Table, group: FeatureGroup, left: NDArray[np.int64], known: Known | None) -> BoolArray:
     """Of the rows left, those of a key and event time that an earlier one or the group has."""
     names = [*group.keys, EVENT_TIME]
-    some = rows.select(names).take(pa.array(left))
-    codes = [_codes(some.column(name)) for name in names]
+    some = rows.select(names)
+    some = some if len(left) == rows.num_rows else some.take(pa.array(left))
+    found = np.zeros(rows.num_rows, np.bool_)
+    found[left[_seen_before(some)]] = True
+    if known is not None and len(left):
+        found[left[known(some)]] = True
+    return found
+
+
+def _seen_before(rows: pa.Table) -> NDArray[np.int64]:
+    """The rows that equal an earlier one: only those whose hash is there twice are compared."""
+    hashes = np.zeros(rows.num_rows, np.uint64)
+    for column in rows.columns:
+        hashes = hashes_of_numbers((hashes * np.uint64(3) ^ _hashes(column)).view(np.int64))
+    ordered = np.sort(hashes)
+    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not len(twice):
+        return np.zeros(0, np.int64)
+    place = np.minimum(np.searchsorted(twice, hashes), len(twice) - 1)
+    alike = np.flatnonzero(twice[place] == hashes)
+    codes = [_codes(column.take(pa.array(alike))) for column in rows.columns]
     order = np.lexsort(codes[::-1])
-    same = np.ones(max(len(order) - 1, 0), np.bool_)
+    same = np.ones(len(order) - 1, np.bool_)
     for code in codes:
         same &= code[order[1:]] == code[order[:-1]]
-    repeated = np.zeros(len(left), np.bool_)
-    repeated[order[1:][same]] = True
-    if known is not None and len(left):
-        repeated |= known(some)
-    found = np.zeros(rows.num_rows, np.bool_)
-    found[left[repeated]] = True
-    return found
+    return np.asarray(alike[order[1:][same]])
+
+
+def _hashes(column: pa.ChunkedArray) -> NDArray[np.uint64]:
+    if pa.types.is_timestamp(column.type) or pa.types.is_integer(column.type):
+        return hashes_of_numbers(_codes(column))
+    return hashes_of_texts(column.cast(pa.large_string()).combine_chunks())
 
 
 def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -35,7 +35,7 @@ def number_counts(
     >>> number_counts(np.array([0.0, 0.0, 1.0]), np.array([0.5, 1.0]), (1, 0))
     (array([2, 0, 1, 1]), array([0, 1, 1, 0]))
     """
-    values = np.unique(np.concatenate([np.unique(reference), np.unique(live)]))
+    values = np.unique(np.concatenate([_different(reference), _different(live)]))
     if len(values) <= FEW_VALUES or not len(reference):
         edges = values[:-1]
     else:
@@ -45,6 +45,12 @@ def number_counts(
         place = np.searchsorted(edges, window, side="left")
         counts.append(np.append(np.bincount(place, minlength=len(edges) + 1), without).astype(np.int64))
     return counts[0], counts[1]
+
+
+def _different(ordered: Float64Array) -> Float64Array:
+    """The first FEW_VALUES + 1 different values."""
+    first = np.flatnonzero(ordered[1:] != ordered[:-1])[:FEW_VALUES] + 1
+    return np.concatenate([ordered[:1], ordered[first]])
 
 
 def category_counts(
