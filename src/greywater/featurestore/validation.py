@@ -290,23 +290,20 @@ def _first_rows(rows: pa.Table, group: FeatureGroup, mask: BoolArray) -> str:
 def _parted(rows: pa.Table, rules: Sequence[ReadRule], masks: Sequence[BoolArray]) -> tuple[pa.Table, pa.Table]:
     """The rows that break none of the rules, and the others with rule and reason."""
     aside = np.logical_or.reduce(masks) if masks else np.zeros(rows.num_rows, np.bool_)
-    places = np.flatnonzero(aside)
-    first = np.array([rule.name for rule in rules] or [""])
-    which, reason = np.zeros(0, np.int64), np.zeros(0, np.int64)
-    reasons: list[str] = [""]
-    if len(places):
-        breaks = np.stack([mask[places] for mask in masks], axis=1)
-        which = np.argmax(breaks, axis=1)
-        kinds, reason = np.unique(breaks, axis=0, return_inverse=True)
-        reasons = ["; ".join(rule.broken for rule, hit in zip(rules, kind, strict=True) if hit) for kind in kinds]
-    texts = {
-        QUARANTINE_RULE: pa.array(first.tolist(), pa.string()).take(pa.array(which)),
-        QUARANTINE_REASON: pa.array(reasons, pa.string()).take(pa.array(reason.reshape(-1))),
-    }
-    quarantined = rows.take(pa.array(places))
-    for name, column in texts.items():
+    quarantined = rows.filter(pa.array(aside))
+    first, reasons = pa.array([], pa.string()), pa.array([], pa.string())
+    if quarantined.num_rows:
+        packed = np.packbits(np.stack([mask[aside] for mask in masks], axis=1), axis=1)
+        width = packed.shape[1]
+        coded = pa.Array.from_buffers(pa.binary(width), len(packed), [None, pa.py_buffer(packed.tobytes())])
+        coded = coded.dictionary_encode()
+        found = [np.unpackbits(np.frombuffer(code, np.uint8))[: len(rules)] for code in coded.dictionary.to_pylist()]
+        broken = [[rule for rule, hit in zip(rules, hits, strict=True) if hit] for hits in found]
+        first = pa.array([some[0].name for some in broken]).take(coded.indices)
+        reasons = pa.array(["; ".join(rule.broken for rule in some) for some in broken]).take(coded.indices)
+    for name, column in ((QUARANTINE_RULE, first), (QUARANTINE_REASON, reasons)):
         quarantined = quarantined.append_column(name, column)
-    return (rows.filter(pa.array(~aside)) if len(places) else rows), quarantined
+    return (rows.filter(pa.array(~aside)) if quarantined.num_rows else rows), quarantined
 
 
 def _check_columns(rows: pa.Table, group: FeatureGroup) -> None:
