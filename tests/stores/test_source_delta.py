@@ -104,6 +104,14 @@ def test_what_cannot_be_read_is_said(table: Path, tmp_path: Path) -> None:
         DeltaSource(tmp_path)
     with pytest.raises(InputError, match="read up to version 9 before"):
         DeltaSource(table).pull({"version": 9})
+    write_deltalake(table, rows(10, 11), mode="append")
+    commit = table / "_delta_log" / f"{1:020d}.json"
+    whole = commit.read_bytes()
+    source = DeltaSource(table)
+    commit.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="cannot be read"):
+        source.pull({"version": 0})
+    commit.write_bytes(whole)
     next(table.rglob("*.parquet")).unlink()
     with pytest.raises(InputError, match="cannot be read"):
         look(table, None)

@@ -89,7 +89,8 @@ class DeltaSource:
                 where=f"delta:{self.path}",
                 mend="give the table itself, not an older copy of it",
             )
-        changes = _changes(self.path, since, version)
+        with self.said():
+            changes = _changes(self.path, since, version)
         if isinstance(changes, WholeAgain):
             return DeltaPull(self, version, None, changes)
         return DeltaPull(self, version, changes)
