@@ -110,12 +110,12 @@ def _best(
     at, known = label[time_column], label[known_column or time_column]
     wanted = [label[name] for name in view.joins.get(group.name, group.keys)]
     found = [
-        (row["event_time"], commit, row)
-        for commit, row in offline.rows[key]
+        (row["event_time"], commit, place, row)
+        for place, (commit, row) in enumerate(offline.rows[key])
         if commit <= until and [row[name] for name in group.keys] == wanted and row["event_time"] <= at
         and row["known_time"] <= known
     ]  # fmt: skip
-    return max(found, key=lambda one: one[:2])[2] if found else None
+    return max(found, key=lambda one: one[:3])[3] if found else None
 
 
 CREDIT = FeatureGroup(
@@ -157,7 +157,7 @@ def times(values: list[int | None]) -> pa.Array:
     return pa.array(values, UTC)
 
 
-def fill(offline: SmallOffline, seed: int, commits: int = 3, rows: int = 40) -> None:
+def fill(offline: Offline, seed: int, commits: int = 3, rows: int = 40) -> None:
     """Append rows to both groups, some known late, some of the same moment."""
     chance = random.Random(seed)
     for layout in (CREDIT.layout, ORIGIN.layout):

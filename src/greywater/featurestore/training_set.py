@@ -18,6 +18,7 @@ from greywater.featurestore.canonical import UTC_TIME, CanonicalHash, canonical_
 from greywater.featurestore.definitions import DTYPES, FeatureGroup, FeatureView, RequestValue, ViewFeature
 from greywater.featurestore.label_rows import LabelCounts, LabelRules, select_label_rows
 from greywater.featurestore.matrix import float_matrix
+from greywater.featurestore.point_in_time import join_as_of
 from greywater.featurestore.splits import (
     LEFT_OUT,
     PARTS,
@@ -230,7 +231,7 @@ def training_set(
     row_id: str = "row_id", time_column: str = "event_time", label_known: str | None = "known_since",
     as_known_at: datetime | str | int | None = None, label_delay_days: float = 30.0, known_column: str | None = None,
     keep: tuple[str, ...] = (), keep_unlabelled: bool = False, allow_protected: bool = False,
-    join: Join,
+    join: Join = join_as_of,
 ) -> TrainingSet:  # fmt: skip
     """Make a training set, point-in-time correct by event time and by knowledge time.
 
@@ -251,7 +252,7 @@ def training_set(
 keep, keep_unlabelled, allow_protected
         See TrainingQuery.
     join : Join
-        The point-in-time join.
+        The point-in-time join; another one for tests.
 
     Raises
     ------
@@ -272,7 +273,7 @@ keep, keep_unlabelled, allow_protected
 
 def assemble(
     query: TrainingQuery, view: FeatureView, groups: Groups, offline: Offline, labels: pa.Table,
-    *, join: Join,
+    *, join: Join = join_as_of,
 ) -> Assembly:  # fmt: skip
     """Begin a new training set; see `training_set` for what is checked."""
     warnings = _check_new(query, view, groups)
@@ -280,7 +281,9 @@ def assemble(
     return Assembly(query.at(_now_us()), view, groups, offline, labels, uses, join, warnings)
 
 
-def remake(record: TrainingRecord, groups: Groups, offline: Offline, labels: pa.Table, *, join: Join) -> TrainingSet:
+def remake(
+    record: TrainingRecord, groups: Groups, offline: Offline, labels: pa.Table, *, join: Join = join_as_of
+) -> TrainingSet:
     """Make a training set again from its record, and verify that it is the same bit for bit.
 
     The label rows may have grown since: rows outside the record's time, or known after its `as_known_at`, do not
@@ -300,7 +303,7 @@ def remake(record: TrainingRecord, groups: Groups, offline: Offline, labels: pa.
 
 
 def assemble_again(
-    record: TrainingRecord, groups: Groups, offline: Offline, labels: pa.Table, *, join: Join
+    record: TrainingRecord, groups: Groups, offline: Offline, labels: pa.Table, *, join: Join = join_as_of
 ) -> Assembly:
     """Begin a training set that was made before; its sources are verified here, its rows by `verify_same`."""
     _check_known(record.view, groups)

@@ -20,6 +20,7 @@ from greywater.errors import FormatError, StoreDamagedError, StoreError, UsageEr
 from greywater.featurestore.canonical import dtype_of, sha256_of
 from greywater.featurestore.definitions import FeatureView
 from greywater.featurestore.part_files import FileLayout, PartFiles, is_exact, read_part_file
+from greywater.featurestore.point_in_time import join_as_of
 from greywater.featurestore.training_record import PART, TrainingQuery, TrainingRecord
 from greywater.featurestore.training_set import (
     CHUNK_ROWS,
@@ -128,7 +129,7 @@ def save_training_set(training_set: TrainingSet, folder: Path, layout: FileLayou
 
 def write_training_set(
     query: TrainingQuery, view: FeatureView, groups: Groups, offline: Offline, labels: pa.Table, folder: Path,
-    layout: FileLayout | None = None, *, chunk_rows: int = CHUNK_ROWS, join: Join,
+    layout: FileLayout | None = None, *, chunk_rows: int = CHUNK_ROWS, join: Join = join_as_of,
 ) -> Manifest:  # fmt: skip
     """Make a training set straight into files; features are held for `chunk_rows` label rows at a time.
 
@@ -158,7 +159,7 @@ def write_training_set(
 
 def write_training_set_again(
     record: TrainingRecord, groups: Groups, offline: Offline, labels: pa.Table, folder: Path,
-    layout: FileLayout | None = None, *, chunk_rows: int = CHUNK_ROWS, join: Join,
+    layout: FileLayout | None = None, *, chunk_rows: int = CHUNK_ROWS, join: Join = join_as_of,
 ) -> Manifest:  # fmt: skip
     """Make a training set again from its record straight into files; the folder appears only if it is the same.
 
