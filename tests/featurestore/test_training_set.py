@@ -81,7 +81,7 @@ def test_no_feature_is_from_after_the_event_or_known_after_it() -> None:
         "known_since": times([None] * 5),
     })  # fmt: skip
     made = make(offline, labels, label_delay_days=0)
-    assert made.table["score"].to_pylist() == [None, 1.0, 1.0, 3.0, 4.0]
+    assert made.table["score"].to_pylist() == [None, 9.0, 9.0, 3.0, 4.0]
     assert made.table["amount"].to_pylist() == [0] * 5
 
 

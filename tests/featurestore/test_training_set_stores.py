@@ -65,7 +65,7 @@ def test_a_set_is_made_again_bit_for_bit_after_commits_corrections_and_compactio
         VIEW, GROUPS, opened(), labels, start=2 * DAY, end=END, name="n", row_id="tx", as_known_at=25 * DAY
     )
     assert grown.record.sha256 != record.sha256
-    assert grown.record.commits == {key: 7 for key in GROUPS}
+    assert grown.record.commits == dict.fromkeys(GROUPS, 7)
 
 
 def test_a_group_without_a_commit_is_known_as_such(opened: Opened) -> None:
