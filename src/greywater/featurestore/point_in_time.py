@@ -164,7 +164,7 @@ class _Column:
         rows, places = found
         if self.values is None:
             self.pieces.append(column.take(pa.array(places)))
-            self.places.append(rows)
+            self.places.append(rows.copy())  # the next span writes over it
             return
         validity, data = column.buffers()
         width = self.values.itemsize
