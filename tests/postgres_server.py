@@ -99,6 +99,12 @@ def start(binaries: Path, folder: Path) -> PostgresServer:
         capture_output=True, cwd=folder, check=False, env={"PATH": os.environ["PATH"]}, **as_user(user),
     )  # fmt: skip
     assert made.returncode == 0, made.stderr.decode()
+    return serve(binaries, folder)
+
+
+def serve(binaries: Path, folder: Path) -> PostgresServer:
+    """Start a server over the data that `start` made in the folder."""
+    user, data = unprivileged(), folder / "data"
     for _ in range(3):
         port = free_port()
         log = (folder / "log").open("wb")
