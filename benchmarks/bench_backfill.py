@@ -116,11 +116,20 @@ def over_spark(data: pa.Table, features: FeatureSet, folder: Path, slices: int) 
     begun = time.perf_counter()
     with open_session("local[2]", options={"spark.driver.memory": "1g", "spark.driver.host": "127.0.0.1"}) as session:
         session.range(0, 2, 1, 2).count()
-        lines.append(("Spark, local[2]: start of the session and a first count", "", "", f"{time.perf_counter() - begun:.1f} s"))
+        lines.append(
+            ("Spark, local[2]: start of the session and a first count", "", "", f"{time.perf_counter() - begun:.1f} s")
+        )
         begun = time.perf_counter()
         backfill_on_cluster(session, source, features, offline, group, slices=slices)
         took = time.perf_counter() - begun
-    lines.append((f"Spark, local[2], {slices} slices, payments-v1, one commit", f"{n / took:,.0f} on the clock", "", f"{took:.1f} s"))
+    lines.append(
+        (
+            f"Spark, local[2], {slices} slices, payments-v1, one commit",
+            f"{n / took:,.0f} on the clock",
+            "",
+            f"{took:.1f} s",
+        )
+    )
     return lines
 
 
@@ -142,14 +151,25 @@ def main() -> None:
         peer, _, _ = spent(lambda: in_duckdb(data, folder))
         lines.append(("DuckDB, 1 window, 1 side, 6 columns, to Parquet", f"{n / peer:,.0f}", "1", ""))
         alone, _, engine = spent(lambda: engine_alone(data, v1))
-        lines.append((f"the engine alone, payments-v1, {len(v1.names)} columns", f"{n / alone:,.0f}", f"{peer / alone:.2f}", ""))
+        lines.append(
+            (f"the engine alone, payments-v1, {len(v1.names)} columns", f"{n / alone:,.0f}", f"{peer / alone:.2f}", "")
+        )
         foot = engine.footprint
         taken, _, _ = spent(lambda: engine_alone(data, v1, absorb=True))
         lines.append(("a halo taken in, payments-v1", f"{n / taken:,.0f}", f"{peer / taken:.2f}", ""))
         parties, _, lifetime = spent(lambda: lifetime_of(Given(data).scan(["sender", "receiver", "event_time"])))
-        lines.append(("lifetimes (pass 1)", f"{n / parties:,.0f}", f"{peer / parties:.2f}", f"{lifetime.nbytes / 1e6:.0f} MB"))
+        lines.append(
+            ("lifetimes (pass 1)", f"{n / parties:,.0f}", f"{peer / parties:.2f}", f"{lifetime.nbytes / 1e6:.0f} MB")
+        )
         whole, clock, size = spent(lambda: filled(data, v1, folder / "v1"))
-        lines.append(("backfill, payments-v1, durable in the store", f"{n / whole:,.0f}", f"{peer / whole:.2f}", f"{size / n:,.0f} bytes a row"))
+        lines.append(
+            (
+                "backfill, payments-v1, durable in the store",
+                f"{n / whole:,.0f}",
+                f"{peer / whole:.2f}",
+                f"{size / n:,.0f} bytes a row",
+            )
+        )
         lines.append(("the same on the clock, 2 cores", f"{n / clock:,.0f}", "", ""))
         graph, _, _ = spent(lambda: engine_alone(some, v2))
         lines.append((f"the engine alone, payments-v2, {len(v2.names)} columns", f"{few / graph:,.0f}", "", ""))
@@ -162,7 +182,7 @@ def main() -> None:
     text = table(("what", "payments a CPU second", "against DuckDB", "besides"), lines)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     text += (
-        f"\n\n{n:,} made payments of 100,000 accounts ({few:,} for the graph), commits of {chunk_rows_of(v1):,} payments; "
+        f"\n\n{n:,} made payments of 100,000 accounts ({few:,} for the graph), commits of {chunk_rows_of(v1):,}; "
         f"{foot.bytes_per_held_payment:.0f} bytes a held payment; peak {peak:.1f} GB, the payments included."
     )
     write_section("Backfill", text)

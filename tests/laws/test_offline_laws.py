@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from greywater.errors import GreywaterError, StoreError, UsageError
@@ -177,6 +178,39 @@ def test_a_transaction_is_applied_once(offline: Callable[[], Any]) -> None:
     assert found[0] == done
     assert scanned(offline()).num_rows == 3
     assert offline().check() == []
+
+
+def test_prepared_files_become_one_commit(offline: Callable[[], Any], tmp_path: Path) -> None:
+    offline().create(LAYOUT)
+    offline().append("credit", 1, rows(("a", 1, 1, 0.0)))
+    files = [tmp_path / f"{place}.parquet" for place in range(3)]
+    for path, table in zip(
+        files, [rows(("a", 1, 50, 1.0), ("b", 1, 2, 2.0)), rows(("c", 1, 1, None)), rows()], strict=True
+    ):
+        pq.write_table(table, path)
+    done = offline().adopt("credit", 1, files, transaction="k", meta={"n": 1})
+    assert (done.number, done.rows, done.transaction, done.meta) == (1, 3, "k", {"n": 1})
+    assert offline().adopt("credit", 1, files, transaction="k") is None
+    assert offline().append("credit", 1, rows(("a", 1, 1, 0.0)), transaction="k") is None
+    found = scanned(offline()).sort_by([("customer", "ascending"), ("event_time", "ascending")])
+    assert found["score"].to_pylist() == [0.0, 1.0, 2.0, None]
+    assert found["commit"].to_pylist() == [0, 1, 1, 1]
+    assert offline().adopt("credit", 1, []).rows == 0
+    assert offline().check() == []
+    assert all(path.exists() for path in files)
+
+
+def test_prepared_files_that_do_not_fit_are_refused_whole(offline: Callable[[], Any], tmp_path: Path) -> None:
+    offline().create(LAYOUT)
+    good, torn, other = (tmp_path / f"{name}.parquet" for name in ("good", "torn", "other"))
+    pq.write_table(rows(("a", 1, 1, 1.0)), good)
+    torn.write_bytes(good.read_bytes()[:-9])
+    pq.write_table(rows(("a", 1, 1, 1.0)).drop_columns(["score"]), other)
+    for bad in (torn, other, tmp_path / "absent.parquet"):
+        with pytest.raises(StoreError):
+            offline().adopt("credit", 1, [good, bad], transaction="k")
+    assert offline().commits("credit", 1) == []
+    assert offline().adopt("credit", 1, [good], transaction="k").rows == 1
 
 
 def test_rows_that_do_not_fit_are_refused_whole(offline: Callable[[], Any]) -> None:

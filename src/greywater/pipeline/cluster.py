@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,7 +37,7 @@ from greywater.pipeline.backfill import (
 )
 from greywater.pipeline.slices import Slice, SlicePlan, even_cuts, plan_slices, run_slice, stretch_lifetime
 from greywater.stores.durable import make_folder, store_errors
-from greywater.stores.feature_ports import GroupCommit, Offline
+from greywater.stores.feature_ports import Offline
 from greywater.stores.open import open_ledger
 from greywater.stores.ports import Ledger
 from greywater.vocab import FeatureBlock, Progress
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 __all__ = [
-    "Adopting", "ClusterSource", "Written", "backfill_on_cluster", "open_session", "source_of", "work_lifetime",
+    "ClusterSource", "Written", "backfill_on_cluster", "open_session", "source_of", "work_lifetime",
     "work_slice",
 ]  # fmt: skip
 
@@ -54,23 +54,6 @@ __all__ = [
 ANSWER: Final = "number long, path string, rows long"
 ANSWER_SCHEMA: Final = pa.schema([("number", pa.int64()), ("path", pa.string()), ("rows", pa.int64())])
 Range = tuple[int, int]
-
-
-@runtime_checkable
-class Adopting(Offline, Protocol):
-    """An offline store that takes prepared files in."""
-
-    def adopt(
-        self,
-        name: str,
-        version: int,
-        files: Sequence[Path],
-        *,
-        transaction: str | None = None,
-        meta: Mapping[str, Any] | None = None,
-    ) -> GroupCommit | None:
-        """Add the rows of Parquet files (columns as for `append`) in one durable commit; else as `append`."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -175,7 +158,7 @@ def backfill_on_cluster(
     session: SparkSession,
     source: ClusterSource,
     features: FeatureSet,
-    offline: Adopting,
+    offline: Offline,
     group: FeatureGroup,
     *,
     start: int = 0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -143,6 +144,21 @@ class Offline(Protocol):
 
         With `transaction`, a second append under the same key does nothing and returns None. Safe from many
         processes at once.
+        """
+        ...
+
+    def adopt(
+        self,
+        name: str,
+        version: int,
+        files: Sequence[Path],
+        *,
+        transaction: str | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> GroupCommit | None:
+        """Add the rows of Parquet files with the columns that `append` takes, all in one durable commit.
+
+        A file is in memory at a time. Else as `append`.
         """
         ...
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +32,7 @@ from greywater.stores.offline_rows import (
     no_such_group,
     pick_visible,
     plain_meta,
+    prepared_rows,
     split_days,
 )  # fmt: skip
 from greywater.stores.offline_scan import NEEDED, batches, merged
@@ -38,6 +41,9 @@ from greywater.stores.ports import Finding
 from greywater.stores.table_rules import check_transaction
 
 __all__ = ["DeltaOffline"]
+
+#: Rows on their way in: some of their columns, or with None all.
+Piece = Callable[[Sequence[str] | None], pa.Table]
 
 GROUPS: Final = "groups"
 MENDED: Final = "mended"
@@ -144,6 +150,49 @@ class DeltaOffline:
         StoreError
             Nothing was added, or it is found added when the same call is made again with a transaction.
         """
+        with self._guard:
+            given = conform(rows, self._existing(name, version).layout)
+        return self._append(
+            name, version, [lambda columns: given.select(columns or given.column_names)], transaction, meta
+        )
+
+    def adopt(
+        self,
+        name: str,
+        version: int,
+        files: Sequence[Path],
+        *,
+        transaction: str | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> GroupCommit | None:
+        """Add the rows of Parquet files in one durable commit, a file in memory at a time.
+
+        Parameters
+        ----------
+        name, version : str, int
+        files : sequence of Path
+            Each with the columns that `append` takes. They are read, not moved. Rows of one entity and event time lie
+            in one file, else their order is not kept.
+        transaction, meta
+            As for `append`.
+
+        Returns
+        -------
+        GroupCommit or None
+
+        Raises
+        ------
+        StoreError
+            As for `append`.
+        StoreDamagedError
+            A file cannot be read.
+        """
+        return self._append(name, version, [partial(prepared_rows, path) for path in files], transaction, meta)
+
+    def _append(
+        self, name: str, version: int, pieces: Sequence[Piece], transaction: str | None, meta: Mapping[str, Any] | None
+    ) -> GroupCommit | None:
+        """One commit of the rows of all pieces."""
         check_transaction(transaction)
         told = plain_meta(meta)
         with self._writing(name, version) as table:
@@ -151,16 +200,19 @@ class DeltaOffline:
             if key is not None and table.committed(key):
                 table.settled()
                 return None
-            rows = conform(rows, table.layout)
-            days = np.unique(microseconds(rows[EVENT_TIME]) // DAY_US)
-            number = table.next_number
-            mark = {"kind": "append", "number": number, "rows": rows.num_rows, "files": len(days)}
+            number, rows, days = table.next_number, 0, []
+            for piece in pieces:
+                event = microseconds(piece([EVENT_TIME])[EVENT_TIME])
+                rows += len(event)
+                days.append(np.unique(event // DAY_US))
+            mark = {"kind": "append", "number": number, "rows": rows, "files": sum(map(len, days))}
             mark |= {"transaction": transaction, "key": key, "meta": told}
-            stored = _store_days(table, split_days(rows, table.layout, number), mark)
-            done = GroupCommit(number, rows.num_rows, int(time.time() * 1e6), transaction, _hash_of(stored), told)
+            split = (split_days(conform(piece(None), table.layout), table.layout, number) for piece in pieces)
+            stored = _store_days(table, chain.from_iterable(split), mark)
+            done = GroupCommit(number, rows, int(time.time() * 1e6), transaction, _hash_of(stored), told)
             table.commit({**mark, "written_us": done.written_us, "sha256": done.sha256}, stored, key=key)
             table.checkpoint()
-            self._merge_many(table, days.tolist())
+            self._merge_many(table, np.unique(np.concatenate([*days, np.zeros(0, np.int64)])).tolist())
         return done
 
     def commits(self, name: str, version: int) -> list[GroupCommit]:

@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from greywater.stores.offline_rows import (
     COMMIT,
     KEY_HIGH,
     KEY_LOW,
+    OWN_COLUMNS,
     DayRows,
     check_layout,
     conform,
@@ -24,7 +26,9 @@ from greywater.stores.offline_rows import (
     no_such_group,
     pick_visible,
     plain_meta,
+    prepared_rows,
     split_days,
+    stored_schema,
 )  # fmt: skip
 from greywater.stores.offline_scan import batches, merged
 from greywater.stores.ports import Finding
@@ -121,6 +125,25 @@ class MemoryOffline:
         if transaction is not None:
             held.transactions.add(transaction)
         return done
+
+    def adopt(
+        self,
+        name: str,
+        version: int,
+        files: Sequence[Path],
+        *,
+        transaction: str | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> GroupCommit | None:
+        """Add the rows of Parquet files in one commit; see `DeltaOffline.adopt`."""
+        held = self._held(name, version)
+        tables = [conform(prepared_rows(path), held.layout) for path in files]
+        rows = (
+            pa.concat_tables(tables)
+            if tables
+            else stored_schema(held.layout).empty_table().drop_columns(list(OWN_COLUMNS))
+        )
+        return self.append(name, version, rows, transaction=transaction, meta=meta)
 
     def commits(self, name: str, version: int) -> list[GroupCommit]:
         """What was appended, oldest first."""

@@ -6,20 +6,22 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from greywater.errors import StoreError
+from greywater.errors import StoreDamagedError, StoreError
 from greywater.stores.feature_ports import EVENT_TIME, KNOWN_TIME, GroupLayout, microseconds
 from greywater.stores.offline_keys import key_column, key_hashes
 from greywater.vocab import Int64Array
 
 __all__ = [
     "COMMIT", "DAY_US", "KEY_HIGH", "KEY_LOW", "OWN_COLUMNS", "DayRows", "check_layout", "conform", "day_text",
-    "folder_name", "in_order", "name_of_folder", "no_such_group", "pick_visible", "plain_meta", "split_days",
-    "stored_schema", "visible_schema",
+    "folder_name", "in_order", "name_of_folder", "no_such_group", "pick_visible", "plain_meta", "prepared_rows",
+    "split_days", "stored_schema", "visible_schema",
 ]  # fmt: skip
 
 DAY_US: Final = 86_400_000_000
@@ -212,6 +214,29 @@ def no_such_group(name: str, version: int) -> StoreError:
     return StoreError(
         f"there is no group {name!r} version {version}", where="feature store", mend="register the group first"
     )
+
+
+def prepared_rows(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Rows of a Parquet file on their way into a group; of some columns only where these are times.
+
+    Raises
+    ------
+    StoreDamagedError
+        It cannot be read, or has no such times.
+    """
+    try:
+        with pq.ParquetFile(path) as parquet:
+            table: pa.Table = parquet.read(columns=None if columns is None else list(columns), use_threads=False)
+            if columns is not None and table.column_names != list(columns):
+                raise ValueError(f"it has no column {', '.join(columns)}")
+            for name in columns or ():
+                if table[name].null_count or not pa.types.is_timestamp(table[name].type):
+                    raise ValueError(f"column {name} has missing values, or is no time")
+            return table
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise StoreDamagedError(
+            f"the prepared file cannot be read: {error}", where=str(path), mend="prepare it again"
+        ) from error
 
 
 def pick_visible(layout: GroupLayout, columns: Sequence[str] | None) -> pa.Schema:
