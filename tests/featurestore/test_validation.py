@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from greywater.errors import RefusedTypeError, RefusedValueError, UsageError
 from greywater.featurestore.definitions import FeatureField, FeatureGroup, ValidationRule
-from greywater.featurestore.validation import check, key_digest
+from greywater.featurestore.validation import check
 from greywater.featurestore.validation_rules import QUARANTINE_REASON, QUARANTINE_RULE, read_rules
+from greywater.stores.offline_keys import key_hashes
 from tests import naive_quality as naive
 
 MOMENT = pa.timestamp("us", tz="UTC")
@@ -166,7 +167,8 @@ def test_a_refusal_names_rule_feature_rows_and_mend_and_no_person() -> None:
         check(rows, group(*rules), NOW)
     said = str(caught.value)
     assert "10 of 20 rows break rule 1 (range score): score is below 0; also broken: rule 2 (expression)" in said
-    assert f"row 2 (key {key_digest(['Jane Doe 1', 1])}), row 4 (" in said
+    high, low = key_hashes([pa.array(["Jane Doe 1"]), pa.array([1])])
+    assert f"row 2 (key {int(high[0]) % 2**64:016x}{int(low[0]) % 2**64:016x}), row 4 (" in said
     assert "row 10 (" in said
     assert "row 12 (" not in said
     assert "group credit version 1, feature score" in said
@@ -208,7 +210,20 @@ def test_what_the_rows_must_have() -> None:
         check(table([row()]).set_column(5, "count", pa.array([1.0])), group(), NOW)
     with pytest.raises(RefusedValueError, match=r"customer is null in 1 row .*row 2"):
         check(table([row(), row(customer=None)]), group(), NOW)
+    with pytest.raises(RefusedTypeError, match="does not fit"):
+        check(table([row()]).set_column(5, "count", pa.array([2**40])), group(), NOW)
     assert check(table([row()]).drop_columns("known_time"), group(), NOW).kept.num_rows == 1
+
+
+def test_rows_are_given_the_types_of_the_group() -> None:
+    rows = table([row(), row(customer="C2")])
+    other = rows.set_column(0, "customer", rows.column("customer").dictionary_encode())
+    other = other.set_column(1, "account", rows.column("account").cast(pa.int16()))
+    other = other.set_column(2, "event_time", rows.column("event_time").cast(pa.timestamp("ns", tz="UTC")))
+    other = other.set_column(4, "score", pa.nulls(2)).set_column(6, "segment", rows["segment"].cast(pa.large_string()))
+    found = check(other, group(rule("unique"), rule("not_null", "segment")), NOW)
+    assert found.kept.schema.equals(SCHEMA)
+    assert found.kept.column("score").null_count == 2
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,8 +24,9 @@ from greywater.featurestore.validation_rules import (
     read_rules,
 )
 from greywater.stores.feature_ports import EVENT_TIME, KNOWN_TIME, microseconds
+from greywater.stores.offline_keys import key_column, key_hashes
 
-__all__ = ["Known", "RuleOutcome", "Validated", "check", "key_digest"]
+__all__ = ["Known", "RuleOutcome", "Validated", "check"]
 
 #: Given the keys and event_time of some rows, bool[n]: which of them the group has already.
 Known = Callable[[pa.Table], BoolArray]
@@ -123,11 +122,11 @@ def check(rows: pa.Table, group: FeatureGroup, now_us: int, *, known: Known | No
         Where a rule whose action is reject is broken; names the rule, and the first rows by number and key hash.
         Also where a key or time is null.
     RefusedTypeError
-        Where a column is absent or of another type than the group declares.
+        Where a column is absent or of another kind than the group declares.
     UsageError
         Where a rule does not fit the group.
     """
-    _check_columns(rows, group)
+    rows = _conformed(rows, group)
     rules = read_rules(group)
     broken, undecided = _row_rules(rows, rules, now_us)
     aside = np.zeros(rows.num_rows, np.bool_)
@@ -149,17 +148,6 @@ def check(rows: pa.Table, group: FeatureGroup, now_us: int, *, known: Known | No
     chosen = [at for at, rule in enumerate(rules) if rule.rule.action == "quarantine"]
     kept, quarantined = _parted(rows, [rules[at] for at in chosen], [masks[at] for at in chosen])
     return Validated(kept, quarantined, outcomes)
-
-
-def key_digest(values: Sequence[str | int]) -> str:
-    """What messages say instead of a key: 16 hex digits of the SHA-256 of its values as a JSON list.
-
-    Examples
-    --------
-    >>> key_digest(["C1"]) == key_digest(["C1"]) != key_digest(["C2"])
-    True
-    """
-    return hashlib.sha256(json.dumps(list(values), ensure_ascii=False).encode()).hexdigest()[:16]
 
 
 def _rows(count: int) -> str:
@@ -278,11 +266,16 @@ def _refuse(rows: pa.Table, group: FeatureGroup, outcomes: Sequence[RuleOutcome]
 
 
 def _first_rows(rows: pa.Table, group: FeatureGroup, mask: BoolArray) -> str:
-    """The first offending rows by number from 1 and the hash of their key."""
-    places = np.flatnonzero(mask)[:_shown_rows].tolist()
+    """The first offending rows by number from 1 and the hash that the store files their key under."""
+    places = np.flatnonzero(mask)[:_shown_rows]
+    some = rows.take(pa.array(places))
+    keys = [
+        key_column(some.column(name), dtype, name) for name, dtype in zip(group.keys, group.key_dtypes, strict=True)
+    ]
+    hashes = (half.view(np.uint64).tolist() for half in key_hashes(keys))
     shown = [
-        f"row {place + 1} (key {key_digest([rows.column(name)[place].as_py() for name in group.keys])})"
-        for place in places
+        f"row {place + 1} (key {high:016x}{low:016x})"
+        for place, high, low in zip(places.tolist(), *hashes, strict=True)
     ]
     return f"first: {', '.join(shown)}"
 
@@ -306,7 +299,8 @@ def _parted(rows: pa.Table, rules: Sequence[ReadRule], masks: Sequence[BoolArray
     return (rows.filter(pa.array(~aside)) if quarantined.num_rows else rows), quarantined
 
 
-def _check_columns(rows: pa.Table, group: FeatureGroup) -> None:
+def _conformed(rows: pa.Table, group: FeatureGroup) -> pa.Table:
+    """The rows with the types that the group declares, where that loses nothing."""
     where = f"group {group.name} version {group.version}"
     for name, wanted in column_types(group).items():
         place = rows.schema.get_field_index(name)
@@ -317,12 +311,9 @@ def _check_columns(rows: pa.Table, group: FeatureGroup) -> None:
                 f"the rows have no single column {name!r}", where=where, mend="give keys, event_time and all features"
             )
         column = rows.column(place)
-        if _plain_type(column.type) != wanted:
-            raise RefusedTypeError(
-                f"column {name!r} is of type {column.type}, and the group says {wanted}",
-                where=where,
-                mend="convert it, or register another version of the group",
-            )
+        if column.type != wanted:
+            column = _cast(column, wanted, name, where)
+            rows = rows.set_column(place, name, column)
         if column.null_count and name in (*group.keys, EVENT_TIME, KNOWN_TIME):
             row = pc.index(pc.is_null(column), True).as_py() + 1
             raise RefusedValueError(
@@ -330,8 +321,27 @@ def _check_columns(rows: pa.Table, group: FeatureGroup) -> None:
                 where=f"{where}; first: row {row}",
                 mend="leave them out",
             )
+    return rows
 
 
-def _plain_type(dtype: pa.DataType) -> pa.DataType:
-    inside = dtype.value_type if pa.types.is_dictionary(dtype) else dtype
-    return pa.string() if pa.types.is_large_string(inside) else inside
+def _cast(column: pa.ChunkedArray, wanted: pa.DataType, name: str, where: str) -> pa.ChunkedArray:
+    """Nulls as anything, whole numbers and timestamps of another width, texts of another kind; nothing else."""
+    given = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    alike = (
+        given == wanted
+        or pa.types.is_null(given)
+        or (pa.types.is_integer(given) and pa.types.is_integer(wanted))
+        or (pa.types.is_timestamp(given) and pa.types.is_timestamp(wanted))
+        or (pa.types.is_large_string(given) and pa.types.is_string(wanted))
+    )
+    try:
+        if alike:
+            return column.cast(wanted)
+        reason = ""
+    except pa.ArrowInvalid as error:
+        reason = f", and does not fit: {error}"
+    raise RefusedTypeError(
+        f"column {name!r} is of type {given}, and the group says {wanted}{reason}",
+        where=where,
+        mend="convert it, or register another version of the group",
+    )
