@@ -30,6 +30,8 @@ from greywater.featurestore.significance import (
     kolmogorov_critical,
     kolmogorov_tail,
 )
+from greywater.stores.feature_record_usage import DriftRows
+from greywater.stores.record_database import RecordDatabase
 from tests import naive_quality as naive
 
 MOMENT = pa.timestamp("us", tz="UTC")
@@ -256,6 +258,22 @@ def test_a_distance_beyond_floats_is_the_largest_of_them() -> None:
     report = drift(pa.table({"x": [0.0, 5e-324] * 50}), pa.table({"x": [1.0] * 100}))
     assert by_measure(report)["wasserstein"].alert
     assert DriftReport.from_json(report.to_json()) == report
+
+
+def test_rows_go_into_the_records() -> None:
+    report = drift(
+        pa.table({"x": np.arange(500.0), "y": pa.nulls(500, pa.float64())}),
+        pa.table({"x": [1.0] * 90, "y": [1.0] * 90}),
+    )
+    with RecordDatabase.open("sqlite::memory:") as database:
+        rows = DriftRows(database)
+        assert rows.add(report.records("group:credit@1")) == len(report.rows) == 8
+        kept = rows.rows("group:credit@1")
+    assert [(one.feature, one.measure, one.value, one.threshold, one.alert) for one in kept] == [
+        (row.feature, row.measure, row.value, row.threshold, row.alert) for row in report.rows
+    ]
+    assert kept[0].detail == {"p_value": None, "note": "", "reference_rows": 500, "live_rows": 90}
+    assert any(one.value is None and one.detail["note"] for one in kept)
 
 
 def test_what_cannot_be_measured() -> None:

@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +32,9 @@ from greywater.featurestore.significance import (
 from greywater.featurestore.windows_in_bins import category_counts, number_counts
 from greywater.stores.feature_ports import EVENT_TIME, Offline, microseconds
 from greywater.vocab import Float64Array, Int64Array
+
+if TYPE_CHECKING:
+    from greywater.stores.feature_record_rows import DriftRecord
 
 __all__ = ["MEASURES", "DriftReport", "DriftRow", "Thresholds", "Window", "drift", "group_drift"]
 
@@ -117,6 +120,19 @@ class DriftReport:
     def alerts(self) -> tuple[DriftRow, ...]:
         """The rows that are beyond their threshold."""
         return tuple(row for row in self.rows if row.alert)
+
+    def records(self, subject: str) -> list[DriftRecord]:
+        """The rows as the records keep them, about `subject` (such as `group:credit@1`)."""
+        from greywater.stores.feature_record_rows import DriftRecord
+
+        sizes = {"reference_rows": self.reference_rows, "live_rows": self.live_rows}
+        return [
+            DriftRecord(
+                subject, self.reference, self.live, row.feature, row.measure, row.value, row.threshold, row.alert,
+                {"p_value": row.p_value, "note": row.note, **sizes},
+            )
+            for row in self.rows
+        ]  # fmt: skip
 
     def to_json(self) -> str:
         """Canonical JSON."""
