@@ -58,6 +58,11 @@ def test_every_value_comes_as_a_csv_file_would_have_it(tmp_path: Path, database:
     ]
 
 
+def test_large_numbers_and_broken_text_come_through() -> None:
+    assert source_sql._column_text([10**30, 1, None]).to_pylist() == [str(10**30), "1", None]
+    assert source_sql._column_text(["ok", "x\ud800", None]).to_pylist() == ["ok", "x?", None]
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -9,7 +9,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -368,16 +368,19 @@ def cell_text(value: Any) -> str | None:
 
 def _column_text(values: list[Any]) -> pa.Array:
     kinds = {type(value) for value in values} - {type(None)}
-    if kinds <= {str}:
-        return pa.array([_sound(value) for value in values], pa.string())
-    return pa.array([_sound(cell_text(value)) for value in values], pa.string())
+    if kinds == {int}:
+        with suppress(OverflowError, pa.ArrowInvalid):
+            return pa.array(values, pa.int64()).cast(pa.string())
+    texts = values if kinds <= {str} else [cell_text(value) for value in values]
+    try:
+        return pa.array(texts, pa.string())
+    except UnicodeEncodeError:
+        return pa.array([_sound(text) for text in texts], pa.string())
 
 
 def _sound(text: str | None) -> str | None:
     """Text that can be written as UTF-8: a lone surrogate becomes a question mark."""
-    if text is None or text.isascii():
-        return text
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return None if text is None else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _digest(texts: Sequence[str | None]) -> bytes:
