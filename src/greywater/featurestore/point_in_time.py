@@ -20,6 +20,8 @@ __all__ = ["join_as_of"]
 
 #: Answers of a row of labels: rows of labels int64[m], and the place in the run that holds each answer int64[m].
 Found = tuple[Int64Array, Int64Array]
+#: Columns of eight bytes that are filled together: a line of memory.
+TOGETHER: Final = 8
 WIDTHS: Final = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
 
 
@@ -109,20 +111,15 @@ class _Join:
                 )
         high, low, live = self._keys(key_names, group)
         rows = self.labels.num_rows
-        columns = {name: _Column(DTYPES[known[name].dtype], rows) for name in {one.feature: None for one in wanted}}
+        columns = _Columns({one.feature: DTYPES[known[one.feature].dtype] for one in wanted}, rows)
         moments = self.moment[0][live.view(np.bool_)]
         stop = int(moments.max()) + 1 if len(moments) else None
         runs: list[SortedRun] = []
         if stop is not None:
             runs = list(offline.runs(group.name, group.version, stop_us=stop, as_of_commit=as_of_commit))
 
-        def take(run: SortedRun, found: Found) -> None:
-            table = run.columns(list(columns))
-            for name, column in columns.items():
-                column.add(table[name].combine_chunks(), found)
-
-        answered = _answer((high, low, self.moment[0], self.known[0]), live, runs, take)
-        made = {name: column.made(answered) for name, column in columns.items()}
+        answered = _answer((high, low, self.moment[0], self.known[0]), live, runs, columns.take)
+        made = columns.made(answered)
         return {one.name: made[one.feature] for one in wanted}
 
     def _keys(self, names: Sequence[str], group: FeatureGroup) -> tuple[Int64Array, Int64Array, NDArray[np.uint8]]:
@@ -146,38 +143,40 @@ class _Join:
 
 
 class _Column:
-    """One feature of all label rows, filled run by run: numbers straight into their places, all else at the end."""
+    """One feature of all label rows, filled run by run; those of eight bytes are filled by their block."""
 
     def __init__(self, kind: pa.DataType, rows: int) -> None:
         self.kind = kind
         self.rows = rows
-        plain = not (pa.types.is_string(kind) or pa.types.is_boolean(kind))
-        self.values: NDArray[Any] | None = np.zeros(rows, WIDTHS[kind.bit_width // 8]) if plain else None
+        self.plain = not (pa.types.is_string(kind) or pa.types.is_boolean(kind))
+        self.wide = self.plain and kind.bit_width == 64
+        self.values: NDArray[Any] = np.zeros(0 if self.wide or not self.plain else rows, _bits(kind))
         self.absent: NDArray[np.uint8] | None = None
         self.pieces: list[pa.Array] = []
         self.places: list[Int64Array] = []
 
-    def add(self, column: pa.Array, found: Found) -> None:
-        """Take the answers of one run in."""
+    def add(self, column: pa.Array, found: Found) -> NDArray[Any]:
+        """Take the answers of one run in; returns the bits of its numbers, if it has any."""
         from greywater.kernels.as_of import gather, gather_present
 
         rows, places = found
-        if self.values is None:
+        if not self.plain:
             self.pieces.append(column.take(pa.array(places)))
             self.places.append(rows.copy())  # the next span writes over it
-            return
+            return self.values
         validity, data = column.buffers()
-        width = self.values.itemsize
-        held = np.frombuffer(data, self.values.dtype, len(column), column.offset * width)
-        gather(held, places, rows, self.values)
+        held = np.frombuffer(data, self.values.dtype, len(column), column.offset * self.values.itemsize)
+        if not self.wide:
+            gather(held, places, rows, self.values)
         if column.null_count:
             if self.absent is None:
                 self.absent = np.ones(self.rows, np.uint8)
             gather_present(np.frombuffer(validity, np.uint8), column.offset, places, rows, self.absent)
+        return held
 
     def made(self, answered: NDArray[np.uint8]) -> pa.Array | pa.ChunkedArray:
         """The whole column; null where no run answered."""
-        if self.values is None:
+        if not self.plain:
             if not self.pieces:
                 return pa.nulls(self.rows, self.kind)
             where = np.zeros(self.rows, np.int64)
@@ -192,6 +191,56 @@ class _Column:
             return pa.Array.from_buffers(self.kind, self.rows, [None, pa.py_buffer(self.values)])
         bitmap = pa.py_buffer(np.packbits(present, bitorder="little"))
         return pa.Array.from_buffers(self.kind, self.rows, [bitmap, pa.py_buffer(self.values)])
+
+
+class _Columns:
+    """The features of one group for all label rows; up to eight numbers of eight bytes lie together while filled."""
+
+    def __init__(self, kinds: Mapping[str, pa.DataType], rows: int) -> None:
+        self.columns = {name: _Column(kind, rows) for name, kind in kinds.items()}
+        wide = [name for name, column in self.columns.items() if column.wide]
+        self.rest = [name for name in self.columns if name not in wide]
+        self.blocks = [wide[at : at + TOGETHER] for at in range(0, len(wide), TOGETHER)]
+        self.filled = [np.zeros((rows, len(block)), np.int64) for block in self.blocks]
+
+    def take(self, run: SortedRun, found: Found) -> None:
+        """Take the answers of one run in, reading no more than a block of columns at a time."""
+        from greywater.kernels.as_of import gather_eight
+
+        rows, places = found
+        if self.rest:
+            table = run.columns(self.rest)
+            for name in self.rest:
+                self.columns[name].add(_whole(table[name]), found)
+        for block, filled in zip(self.blocks, self.filled, strict=True):
+            table = run.columns(block)
+            held = [self.columns[name].add(_whole(table[name]), found) for name in block]
+            held += [held[0]] * (TOGETHER - len(held))
+            gather: Any = gather_eight
+            gather(*held, len(block), places, rows, filled)
+
+    def made(self, answered: NDArray[np.uint8]) -> dict[str, pa.Array | pa.ChunkedArray]:
+        """All of them by their names in the group."""
+        from greywater.kernels.as_of import split_columns
+
+        for number, block in enumerate(self.blocks):
+            apart = np.empty((len(block), self.filled[number].shape[0]), np.int64)
+            split_columns(self.filled[number], apart)
+            self.filled[number] = apart[:0]
+            for at, name in enumerate(block):
+                self.columns[name].values = apart[at]
+        return {name: column.made(answered) for name, column in self.columns.items()}
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column in one array, not copied where it is one."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _bits(kind: pa.DataType) -> Any:
+    """The whole numbers that hold the bits of a number of this type."""
+    plain = not (pa.types.is_string(kind) or pa.types.is_boolean(kind))
+    return WIDTHS[kind.bit_width // 8] if plain else np.int8
 
 
 def _answer(

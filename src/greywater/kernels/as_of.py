@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from greywater.kernels.compile import Int, inlined, kernel
+from greywater.kernels.prefetch import prefetch
 
 __all__ = [
-    "BLOCK", "Best", "Rows", "Waiting", "deal", "enter", "floors", "gather", "gather_present", "look", "merge",
-    "order_by_key", "settle",
+    "BLOCK", "Best", "Rows", "Waiting", "deal", "enter", "floors", "gather", "gather_eight", "gather_present",
+    "look", "merge", "order_by_key", "settle", "split_columns",
 ]  # fmt: skip
 
 #: Rows whose least knowledge time is kept as one, to pass over them at once.
@@ -16,6 +17,8 @@ BLOCK = 64
 #: Largest bucket that is sorted by insertion.
 SMALL = 24
 NONE = -1
+#: How many labels ahead their lines of memory are asked for.
+AHEAD = 16
 
 
 class Waiting(NamedTuple):
@@ -361,6 +364,54 @@ def gather(values: Any, places: Any, rows: Any, out: Any) -> None:
     """out[rows[i]] = values[places[i]]: the values found, at the places of their labels."""
     for i in range(places.shape[0]):
         out[rows[i]] = values[places[i]]
+
+
+@kernel
+def gather_eight(
+    v0: Any, v1: Any, v2: Any, v3: Any, v4: Any, v5: Any, v6: Any, v7: Any, used: Int, places: Any, rows: Any, out: Any
+) -> None:
+    """out[rows[i], j] = vj[places[i]] for j < used: one line of memory a label instead of one a value.
+
+    Parameters
+    ----------
+    v0 ... v7 : int64[n]
+        Columns of a run as bits; those from `used` on are not read.
+    used : int
+        From 1 to 8.
+    places, rows : int64[m]
+    out : int64[labels, used]
+    """
+    count = places.shape[0]
+    for i in range(count):
+        if i + AHEAD < count:
+            prefetch(out, rows[i + AHEAD], 0)
+        at, to = places[i], rows[i]
+        out[to, 0] = v0[at]
+        if used > 1:
+            out[to, 1] = v1[at]
+        if used > 2:
+            out[to, 2] = v2[at]
+        if used > 3:
+            out[to, 3] = v3[at]
+        if used > 4:
+            out[to, 4] = v4[at]
+        if used > 5:
+            out[to, 5] = v5[at]
+        if used > 6:
+            out[to, 6] = v6[at]
+        if used > 7:
+            out[to, 7] = v7[at]
+
+
+@kernel
+def split_columns(block: Any, columns: Any) -> None:
+    """columns[j, i] = block[i, j]: from rows of values to columns; int64[n, k] to int64[k, n], some rows at a time."""
+    rows, width = block.shape[0], block.shape[1]
+    for begin in range(0, rows, 256):
+        stop = min(begin + 256, rows)
+        for j in range(width):
+            for i in range(begin, stop):
+                columns[j, i] = block[i, j]
 
 
 @kernel

@@ -27,6 +27,8 @@ __all__ = ["ROW_GROUP_ROWS", "FileRun", "GroupFile", "HashBook", "file_of_path",
 
 #: Rows that lie together; a data file with more is several runs.
 ROW_GROUP_ROWS: Final = 1 << 20
+#: What the footer of a data file says whose rows were all known when they happened.
+KNOWN_AT_ONCE: Final = {b"greywater.known_time": b"event_time"}
 
 file_pattern: Final = re.compile(r"day=(-?\d{4,}-\d\d-\d\d)/part-(\d{10})-(\d{10})-([0-9a-f]{64})\.parquet")
 
@@ -160,8 +162,9 @@ class FileRun:
 
     @cached_property
     def known_us(self) -> Int64Array:
-        """int64[n]."""
-        return self._whole_numbers(KNOWN_TIME)
+        """int64[n]; where all rows were known when they happened, the event times, read once."""
+        at_once = KNOWN_AT_ONCE.items() <= (self._footer.metadata or {}).items()
+        return self.event_us if at_once else self._whole_numbers(KNOWN_TIME)
 
     @cached_property
     def commit(self) -> Int64Array | int:
@@ -185,9 +188,9 @@ class FileRun:
         return np.flatnonzero(commit <= self._upto)
 
     def _whole_numbers(self, name: str) -> Int64Array:
-        column = self.columns([name])[name].combine_chunks()
-        whole = column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
-        return np.asarray(whole.to_numpy(zero_copy_only=False), np.int64)
+        column = self._read(pa.schema([self._schema.field(name)]))[name].chunk(0)
+        values = np.frombuffer(column.buffers()[1], np.int64, len(column), 8 * column.offset)
+        return values if self._kept is None else values[self._kept]
 
     @cached_property
     def _footer(self) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import time
 import uuid
@@ -21,7 +22,7 @@ from deltalake.exceptions import DeltaError
 from greywater.errors import StoreDamagedError, StoreError
 from greywater.stores import delta_log, durable
 from greywater.stores.feature_ports import EVENT_TIME, KNOWN_TIME, GroupLayout
-from greywater.stores.offline_files import ROW_GROUP_ROWS, GroupFile, file_of_path
+from greywater.stores.offline_files import KNOWN_AT_ONCE, ROW_GROUP_ROWS, GroupFile, file_of_path
 from greywater.stores.offline_log import GroupMark, read_mark, settle_log, write_commit
 from greywater.stores.offline_pages import plain_dtype
 from greywater.stores.offline_rows import COMMIT, DAY_US, DayRows, check_layout, day_text, stored_schema
@@ -142,7 +143,10 @@ class GroupTable:
         """Make a data file, in memory: plain numbers not compressed, so that reading is copying; all else zstd."""
         names = day.rows.column_names
         plain = {name: plain_dtype(self.schema.field(name).type) is not None and name != COMMIT for name in names}
-        content = _parquet(day.rows.replace_schema_metadata({FOOTER: json.dumps(dict(mark)).encode()}), plain)
+        footer = {FOOTER: json.dumps(dict(mark)).encode()}
+        if day.rows[KNOWN_TIME].equals(day.rows[EVENT_TIME]):
+            footer |= KNOWN_AT_ONCE
+        content = _parquet(day.rows.replace_schema_metadata(footer), plain)
         return self._described(day.day, day.rows, content)
 
     def store(self, encoded: EncodedDay) -> None:
@@ -350,11 +354,18 @@ def _parquet(rows: pa.Table, plain: Mapping[str, bool]) -> memoryview:
         row_group_size=ROW_GROUP_ROWS,
         compression={name: "none" if plain[name] else "zstd" for name in rows.column_names},
         use_dictionary=[name for name in rows.column_names if not plain[name]],
-        data_page_size=1 << 24,
+        data_page_size=1 << 30,
+        **_one_page(),
         write_statistics=[EVENT_TIME, KNOWN_TIME, COMMIT],
         store_schema=True,
     )
     return memoryview(sink.getvalue())
+
+
+def _one_page() -> dict[str, int]:
+    """The option that keeps a column of a row group in one page, where this Arrow cuts pages by their rows."""
+    known = inspect.signature(pq.ParquetWriter.__init__).parameters
+    return {"max_rows_per_page": ROW_GROUP_ROWS} if "max_rows_per_page" in known else {}
 
 
 def _sorted(files: Sequence[GroupFile]) -> list[GroupFile]:
