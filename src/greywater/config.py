@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,9 @@ class Settings:
 
     store: Path = Path("greywater-store")
     project: str = "default"
+    #: Where runs, alerts, audit and the feature store's register are: empty = SQLite in the project's folder, or
+    #: postgresql://USER@HOST:PORT/DATABASE, where each project has a schema; keep the password in ~/.pgpass.
+    records: str = field(default="", repr=False)
     #: Sliding windows of the payment features.
     windows: tuple[int, ...] = (3_600, 6 * 3_600, DAY, 3 * DAY, 7 * DAY, 14 * DAY, 30 * DAY)
     #: Windows over whole UTC days, in days.
@@ -84,7 +87,7 @@ class Settings:
     cost_wasted: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("windows", *(field.name for field in fields(self) if field.name.startswith("graph_"))):
+        for name in ("windows", *(one.name for one in fields(self) if one.name.startswith("graph_"))):
             given = getattr(self, name)
             if isinstance(given, tuple) and (any(w <= 0 for w in given) or sorted(set(given)) != list(given)):
                 raise UsageError(f"{name} must be positive, increasing seconds", where=f"{name} = {given}")
@@ -120,10 +123,10 @@ class Settings:
         """
         environment = dict(os.environ) if environment is None else environment
         changes: dict[str, Any] = {}
-        for field in fields(cls):
-            name = f"GREYWATER_{field.name.upper()}"
+        for one in fields(cls):
+            name = f"GREYWATER_{one.name.upper()}"
             if name in environment:
-                changes[field.name] = _parse(name, environment[name], field.default)
+                changes[one.name] = _parse(name, environment[name], one.default)
         return replace(cls(), **changes)
 
     @property

@@ -18,6 +18,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from greywater.app.audit import audited
+from greywater.app.wiring import open_project
+from greywater.config import Settings
 from greywater.errors import (
     ExtraMissingError,
     StoreAccessError,
@@ -30,6 +33,7 @@ from greywater.errors import (
 from greywater.stores import record_database
 from greywater.stores.feature_record_rows import Definition, SearchDocument
 from greywater.stores.feature_records import FeatureRecords
+from greywater.stores.open import open_records
 from greywater.stores.record_database import RecordDatabase, told
 from greywater.stores.record_rows import moment
 from greywater.stores.records import Records
@@ -236,3 +240,28 @@ def test_a_killed_server_loses_nothing_acknowledged(own_server: tuple[PostgresSe
     whole(again.url, 5)
     again.process.send_signal(signal.SIGQUIT)
     assert again.process.wait(30) is not None
+
+
+def test_each_project_has_a_schema_of_its_own(postgres_server: PostgresServer, tmp_path: Path) -> None:
+    names = ["north", "North", "a-b", "x" * 62 + "1", "x" * 62 + "2"]
+    for name in names:
+        for _ in range(2):
+            with open_records(postgres_server.url, folder=tmp_path, project=name) as records:
+                records.audit(Actor(), "run", name, "done")
+    for name in names:
+        with open_records(postgres_server.url, folder=tmp_path, project=name) as records:
+            assert [row.object for row in records.audits()] == [name, name]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_project_works_with_its_records_there(postgres_server: PostgresServer, tmp_path: Path) -> None:
+    settings = Settings(store=tmp_path, project="east", records=postgres_server.url)
+    with open_project(settings, Actor(project="east"), write=True) as project:
+        run = project.records.start_run(Actor(project="east"), "run")
+    with audited(settings, Actor(project="east"), "read_records", "x"):
+        pass
+    with open_project(settings, Actor(project="east")) as project:
+        assert project.records.run(run).project == "east"
+        assert [row.action for row in project.records.audits()] == ["read_records"]
+    assert not (settings.project_folder / "records.sqlite").exists()
+    assert PASSWORD not in repr(settings)

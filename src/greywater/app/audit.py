@@ -10,8 +10,8 @@ from typing import Any
 from greywater.access.policy import require
 from greywater.config import Settings
 from greywater.errors import AccessDeniedError, GreywaterError, StoreDamagedError, StoreError
+from greywater.stores.open import open_records
 from greywater.stores.project_file import ProjectFile
-from greywater.stores.records import Records
 from greywater.vocab import Actor
 
 __all__ = ["audited"]
@@ -93,5 +93,5 @@ def _write(settings: Settings, actor: Actor, action: str, object: str, outcome: 
             return
     except StoreDamagedError:  # its records may be sound, and who looked at a damaged store is worth a row
         log.info("project file damaged", extra={"action": action})
-    with Records.open(folder / "records.sqlite") as records:
+    with open_records(settings.records, folder=folder, project=settings.project) as records:
         records.audit(actor, action, object, outcome, detail)

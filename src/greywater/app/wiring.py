@@ -14,7 +14,7 @@ from greywater.config import Settings
 from greywater.errors import StoreError, UsageError
 from greywater.stores.durable import make_folder, store_errors
 from greywater.stores.lock import WriterLock
-from greywater.stores.open import open_ledger, open_tables
+from greywater.stores.open import open_ledger, open_records, open_tables
 from greywater.stores.ports import Ledger, Tables
 from greywater.stores.project_file import ProjectFile
 from greywater.stores.records import Records
@@ -131,7 +131,7 @@ def open_project(
         file = known or ProjectFile()
         if write and known is None:
             file.save(folder)
-        records = stack.enter_context(Records.open(folder / "records.sqlite"))
+        records = stack.enter_context(open_records(settings.records, folder=folder, project=settings.project))
         yield Project(settings, actor, folder, ledger, tables, records, file)
 
 

@@ -1,16 +1,23 @@
-"""From a URL to an adapter: `delta:./data`, `lmdb:./online`, `valkey://host:6379/0` and `memory:`."""
+"""From a URL to an adapter: `delta:./data`, `lmdb:./online`, `valkey://...`, `postgresql://...` and `memory:`."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from greywater.errors import UsageError
 from greywater.stores.feature_ports import Offline, Online
 from greywater.stores.memory import MemoryLedger, MemoryTables
 from greywater.stores.ports import Ledger, Tables
 
-__all__ = ["open_ledger", "open_offline", "open_online", "open_tables"]
+if TYPE_CHECKING:
+    from greywater.stores.records import Records
+
+__all__ = ["open_ledger", "open_offline", "open_online", "open_records", "open_tables"]
+
+#: Bytes of the longest name that PostgreSQL tells from others.
+_LONGEST_NAME: Final = 63
 
 #: How a URL of a server begins.
 SERVERS = ("valkey://", "valkeys://", "redis://", "rediss://", "unix://")
@@ -128,6 +135,48 @@ def open_online(url: str) -> Online:
         where="store URL",
         mend="give lmdb:<folder>, valkey://host:port/db, redis://host:port/db or memory:",
     )
+
+
+def open_records(url: str, *, folder: Path, project: str) -> Records:
+    """Open the records of a project.
+
+    Parameters
+    ----------
+    url : str
+        Empty: `<folder>/records.sqlite`. Else `postgresql://USER@HOST:PORT/DATABASE` (extra `[postgres]`), where the
+        project has a schema of its own, `greywater_<project>`, made where it is missing.
+    folder : Path
+        Of the project.
+    project : str
+        Its name.
+
+    Raises
+    ------
+    UsageError
+        The URL names no PostgreSQL: a file of records belongs to one project and lies in its folder.
+    StoreError
+        The records cannot be opened.
+
+    Examples
+    --------
+    >>> open_records("mysql://a/b", folder=Path(), project="default")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    greywater.errors.UsageError: records can be kept in no such database (setting records). To mend: ...
+    """
+    from greywater.stores.records import Records
+
+    if not url:
+        return Records.open(folder / "records.sqlite")
+    if url.partition(":")[0].partition("+")[0] not in ("postgresql", "postgres"):
+        raise UsageError(
+            "records can be kept in no such database",
+            where="setting records",
+            mend="leave it empty (SQLite in the project's folder) or give postgresql://USER@HOST:PORT/DATABASE",
+        )
+    schema = f"greywater_{project}"
+    if len(schema.encode()) > _LONGEST_NAME:
+        schema = f"{schema[: _LONGEST_NAME - 13]}_{hashlib.sha256(project.encode()).hexdigest()[:12]}"
+    return Records.open(url, schema=schema)
 
 
 def _split(url: str, what: str) -> tuple[str, Path]:

@@ -135,7 +135,7 @@ def _url(url: str | Path) -> sa.URL:
     return parsed
 
 
-def _engine(url: sa.URL) -> sa.Engine:
+def _engine(url: sa.URL, schema: str) -> sa.Engine:
     where = url.render_as_string(hide_password=True)
     if url.get_backend_name() not in ("sqlite", "postgresql"):
         raise UsageError(
@@ -144,7 +144,7 @@ def _engine(url: sa.URL) -> sa.Engine:
     try:
         if url.get_backend_name() == "postgresql":
             engine = sa.create_engine(url, pool_pre_ping=True)
-            _prepare_postgresql(engine)
+            _prepare_postgresql(engine, schema)
             return engine
         memory = url.database in (None, "", ":memory:")
         engine = sa.create_engine(url, poolclass=sa.pool.StaticPool) if memory else sa.create_engine(url)
@@ -176,7 +176,7 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
         connection.exec_driver_sql(f"BEGIN {mode}")
 
 
-def _prepare_postgresql(engine: sa.Engine) -> None:
+def _prepare_postgresql(engine: sa.Engine, schema: str) -> None:
     """The same there: commits wait for the log on disk, one writer a schema at a time, a read sees one moment."""
 
     @sa.event.listens_for(engine, "connect")
@@ -187,6 +187,8 @@ def _prepare_postgresql(engine: sa.Engine) -> None:
             connection.execute("SET synchronous_commit = on")
         connection.execute(f"SET lock_timeout = '{_WAIT_SECONDS}s'")
         connection.execute("SET client_min_messages = warning")
+        if schema:
+            connection.execute("SELECT set_config('search_path', quote_ident(%s), false)", (schema,))
         connection.autocommit = False
 
     @sa.event.listens_for(engine, "begin")
@@ -216,7 +218,7 @@ class RecordDatabase:
         self.where = engine.url.render_as_string(hide_password=True)
 
     @classmethod
-    def open(cls, url: str | Path) -> Self:
+    def open(cls, url: str | Path, *, schema: str = "") -> Self:
         """Open, and bring the schema to the newest step.
 
         Parameters
@@ -224,6 +226,8 @@ class RecordDatabase:
         url : str or Path
             A path or `sqlite:FILE`; `postgresql://USER:PASSWORD@HOST:PORT/DATABASE` (extra `[postgres]`), where
             `?options=-csearch_path%3DSCHEMA` names a schema other than the user's.
+        schema : str
+            In PostgreSQL: the schema to use, made where it is missing. A SQLite file has one only.
 
         Raises
         ------
@@ -234,8 +238,10 @@ class RecordDatabase:
         StoreError
             The database cannot be opened, is none, or was written by a newer version.
         """
-        database = cls(_engine(_url(url)))
+        database = cls(_engine(_url(url), schema))
         try:
+            if schema and database.kind == "postgresql":
+                database._make_schema(schema)
             database._migrate()
         except BaseException:
             database.close()
@@ -300,6 +306,16 @@ class RecordDatabase:
             mend = "restore records.sqlite from a backup"
             findings.append(Finding(self.where, f"{len(broken)} rows refer to nothing", mend))
         return findings
+
+    def _make_schema(self, schema: str) -> None:
+        name = self.engine.dialect.identifier_preparer.quote_identifier(schema)
+        known = sa.text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
+        with self.transaction() as connection:
+            if connection.execute(known, {"name": schema}).first() is not None:
+                return
+        with self.transaction(writes=True) as connection:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK}, 0)")
+            connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {name}")
 
     def _migrate(self) -> None:
         with self.transaction() as connection:

@@ -84,13 +84,15 @@ class Records:
         self._engine = database.engine
 
     @classmethod
-    def open(cls, url: str | Path) -> Self:
+    def open(cls, url: str | Path, *, schema: str = "") -> Self:
         """Open, and bring the schema to the newest step.
 
         Parameters
         ----------
         url : str or Path
             A path or `sqlite:FILE`; `postgresql://USER:PASSWORD@HOST:PORT/DATABASE` (extra `[postgres]`).
+        schema : str
+            In PostgreSQL: the schema to use, made where it is missing.
 
         Raises
         ------
@@ -99,7 +101,7 @@ class Records:
         StoreError
             The database cannot be opened, is none, or was written by a newer version.
         """
-        return cls(RecordDatabase.open(url))
+        return cls(RecordDatabase.open(url, schema=schema))
 
     def close(self) -> None:
         """Let go of the database."""
