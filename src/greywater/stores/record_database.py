@@ -70,7 +70,7 @@ def table(meta: sa.MetaData, called: str, /, **columns: Any) -> sa.Table:
     >>> [str(column.type) for column in table(sa.MetaData(), "t", a=str, b=int, c=float).columns]
     ['TEXT', 'BIGINT', 'DOUBLE']
     """
-    kinds = {str: ExactText(), int: sa.BigInteger(), float: sa.Double()}
+    kinds: dict[type, Any] = {str: ExactText(), int: sa.BigInteger(), float: sa.Double()}
     return sa.Table(called, meta, *(sa.Column(column, kinds[kind]) for column, kind in columns.items()))
 
 
