@@ -51,7 +51,7 @@ def group_with(definition: Definition, changes: Iterable[Change]) -> FeatureGrou
 
 def view_with(definition: Definition, changes: Iterable[Change]) -> FeatureView:
     """A view as it was registered, with what was said of it later."""
-    said = {
+    said: dict[str, Any] = {
         change.field: tuple(change.value) if change.field == "tags" else change.value
         for change in changes
         if (change.name, change.version) == (definition.name, definition.version)
