@@ -55,6 +55,14 @@ class OneRun:
         values = {f"f{k}": generator.random(entities) for k in range(FEATURES)}
         self.table = pa.table({"customer": names, **values})
 
+    @property
+    def key_high(self) -> Int64Array:
+        return self.key[:, 0]
+
+    @property
+    def key_low(self) -> Int64Array:
+        return self.key[:, 1]
+
     def columns(self, names: Sequence[str]) -> pa.Table:
         return self.table.select(list(names))
 

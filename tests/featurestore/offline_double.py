@@ -44,6 +44,14 @@ class Run:
     def greatest_event_us(self) -> int:
         return int(self.event_us.max())
 
+    @property
+    def key_high(self) -> Int64Array:
+        return self.key[:, 0]
+
+    @property
+    def key_low(self) -> Int64Array:
+        return self.key[:, 1]
+
     def columns(self, names: Sequence[str]) -> pa.Table:
         return self.table.select(list(names))
 

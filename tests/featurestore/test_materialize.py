@@ -27,8 +27,10 @@ from greywater.featurestore.materialize import materialize
 from greywater.featurestore.pushing import push
 from greywater.featurestore.vectors import OnlineView
 from greywater.featurestore.window_records import window_group, window_reader
+from greywater.stores.feature_ports import Offline
 from greywater.stores.online_lmdb import LmdbOnline
 from greywater.stores.online_memory import MemoryOnline
+from greywater.stores.open import open_offline
 from tests.featurestore.offline_double import OfflineDouble, latest_twin
 
 FULL = os.environ.get("GREYWATER_FULL") == "1"
@@ -50,7 +52,7 @@ def stamps(times: list[int]) -> pa.Array:
     return pa.array(times, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
 
 
-def append(offline: OfflineDouble, group: FeatureGroup, rows: list[Row]) -> None:
+def append(offline: Offline, group: FeatureGroup, rows: list[Row]) -> None:
     """One commit with these rows."""
     columns: dict[str, Any] = {
         key: pa.array([row[0][place] for row in rows], pa.string() if dtype == "string" else pa.int64())
@@ -241,6 +243,26 @@ def test_groups_that_are_not_there_and_groups_of_windows() -> None:
     assert materialize(online, offline, NOW).left_out == ("account_windows",)
 
 
+@pytest.mark.parametrize("kind", ["memory", "delta"])
+def test_over_the_stores_themselves(kind: str, tmp_path: Path) -> None:
+    draw = random.Random(11)
+    offline = open_offline("memory:" if kind == "memory" else f"delta:{tmp_path / 'offline'}")
+    view = OnlineView(VIEW, GROUPS, LmdbOnline(tmp_path / "online"))
+    rows: dict[str, list[Row]] = {"pairs": [], "more": []}
+    for group in (PAIRS, MORE):
+        offline.create(group.layout)
+    for step in range(2):
+        for group in (PAIRS, MORE):
+            each = [row for _ in range(3) for row in drawn(draw, group, 1, 12)[0]]
+            if each:
+                append(offline, group, each)
+                rows[group.name] += [(*row[:3], step, row[4]) for row in each]
+        as_of = NOW + (step + 1) * DAY
+        materialize(view, offline, as_of, batch_rows=3)
+        assert online_state(view) == twin_state(rows, as_of, as_of)
+    view.online.close()
+
+
 def test_many_runs_are_compacted_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "COMPACT_FROM", 3)
     draw = random.Random(3)
@@ -279,7 +301,9 @@ from pathlib import Path
 from greywater.featurestore.materialize import materialize
 from greywater.featurestore.pushing import push
 from greywater.featurestore.vectors import OnlineView
+from greywater.stores.feature_ports import Offline
 from greywater.stores.online_lmdb import LmdbOnline
+from greywater.stores.open import open_offline
 from tests.featurestore.test_materialize import NOW, DAY, ONE, ONE_VIEW, filled
 offline = filled()
 view = OnlineView(ONE_VIEW, {("one", 1): ONE}, LmdbOnline(Path(sys.argv[1])))

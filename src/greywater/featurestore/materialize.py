@@ -287,12 +287,12 @@ def _candidates(run: SortedRun, number: int, goal: _Goal) -> np.ndarray:
     rows = np.flatnonzero((run.event_us <= goal.as_of_us) & (run.known_us <= goal.known_by_us))
     commit = run.commit if isinstance(run.commit, np.ndarray) else np.full(run.rows, run.commit, np.int64)
     rows = rows[commit[rows] <= goal.commit]
-    key = run.key[rows]
     if not len(rows):
         return np.empty((6, 0), np.int64)
-    last = np.append((key[1:] != key[:-1]).any(axis=1), True)
-    rows, key = rows[last], key[last]
-    return np.stack([key[:, 0], key[:, 1], run.event_us[rows], commit[rows], np.full(len(rows), number), rows])
+    high, low = run.key_high[rows], run.key_low[rows]
+    last = np.append((high[1:] != high[:-1]) | (low[1:] != low[:-1]), True)
+    rows = rows[last]
+    return np.stack([high[last], low[last], run.event_us[rows], commit[rows], np.full(len(rows), number), rows])
 
 
 def _compact(pieces: Sequence[np.ndarray]) -> np.ndarray:
