@@ -25,6 +25,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from greywater.errors import StoreError, UsageError
 from greywater.featurestore.definitions import FeatureField, FeatureGroup, Value
@@ -103,10 +104,12 @@ class EntityKeys:
 
     def of_columns(self, rows: pa.Table) -> list[bytes]:
         """Of every row of a table that has the columns."""
+        if self.dtypes == ("string",):
+            texts = _whole(rows.column(self.columns[0])).cast(pa.binary())
+            found: list[bytes] = pc.binary_join_element_wise(b"k", texts, b"").to_pylist()
+            longest = pc.max(pc.binary_length(texts)).as_py() or 0
+            return found if longest < LONG_KEY else [key if len(key) <= LONG_KEY else _hashed(key) for key in found]
         listed = [rows.column(column).to_pylist() for column in self.columns]
-        if len(listed) == 1 and self.dtypes == ("string",):
-            encoded = [b"k" + text.encode() for text in listed[0]]
-            return [key if len(key) <= LONG_KEY else _hashed(key) for key in encoded]
         return [self._joined(given) for given in zip(*listed, strict=True)]
 
     def of_many(self, entities: Sequence[Mapping[str, Value] | str | int]) -> list[bytes | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from greywater.errors import UsageError
 from greywater.featurestore.packing import event_times
@@ -105,7 +106,12 @@ def write_rows(
     anew : bool
         Nothing is online yet: nothing is read first.
     """
-    keys = section.keys.of_columns(rows.select(list(section.groups[number].keys)).rename_columns(section.keys.columns))
+    found = section.keys.of_columns(rows.select(list(section.groups[number].keys)).rename_columns(section.keys.columns))
+    # In the order of their keys they lie side by side in a store that keeps them sorted.
+    encoded = pa.array(found, pa.binary())
+    order = pc.sort_indices(encoded)
+    keys: list[bytes] = encoded.take(order).to_pylist()
+    rows, event_us = rows.take(order), event_us[order.to_numpy()]
     before: list[bytes | None] | None = None
     if len(section.groups) > 1 or not anew:
         before = online.get_many(section.space, keys)
@@ -117,8 +123,7 @@ def write_rows(
             rows, event_us = rows.take(pa.array(newer)), event_us[newer]
             keys, before = [keys[place] for place in newer], [before[place] for place in newer]
     records = section.layout.pack(number, rows, event_us, before)
-    # In the order of their keys they lie side by side in a store that keeps them sorted.
-    return online.put_many(section.space, sorted(zip(keys, records, strict=True)), mark=mark)
+    return online.put_many(section.space, zip(keys, records, strict=True), mark=mark)
 
 
 def _newest(keys: pa.Table, event_us: Int64Array) -> Int64Array:
