@@ -218,6 +218,7 @@ def main() -> None:
     parser.add_argument("--feast-entities", type=int, default=10_000)
     parser.add_argument("--payments", type=int, default=200_000)
     given = parser.parse_args()
+    begun_at = os.getloadavg()[0]
     run = OneRun(given.entities)
     lines: list[Sequence[object]] = []
     with ExitStack() as stack:
@@ -240,8 +241,10 @@ def main() -> None:
         ratio += "" if name in dict(stores) else f"{hundred / best[2]:.1f}x the time"
         matrix = f"{rest[0]:.0f}" if rest else ""
         lines.append((name, f"{load:,.0f}", f"{one:.1f}", f"{hundred:.0f}", matrix, ratio))
+    load_average = f"Load average {begun_at:.0f} when it began, {os.getloadavg()[0]:.0f} when it ended."
     head = ("store", "rows/s of CPU loaded", "us, 1 entity", "us, 100", "us, 100 as a matrix", "against LMDB")
-    text = f"{given.entities:,} entities of {FEATURES} float64 features, keys at random, medians of single calls.\n\n"
+    text = f"{given.entities:,} entities of {FEATURES} float64 features, keys at random, medians of single calls. "
+    text += f"{load_average}\n\n"
     text += table(head, lines) + "\n\nWindow values of an account:\n\n"
     text += table(("what", ""), windows(given.payments))
     write_section("Online vectors", text)
