@@ -126,7 +126,8 @@ def _as_stored(row: list[Any]) -> list[Any]:
 def test_many_rows_of_few_and_many_entities(known_late: bool, tmp_path: Path) -> None:
     """Hot keys, long runs of rows known too late, and labels in any order, against a search in sorted lists."""
     chance = np.random.default_rng(3)
-    group = group_of("string", (FeatureField("n", "int64"),))
+    fields = (FeatureField("n", "int64"), FeatureField("s", "string"), FeatureField("b", "bool"))
+    group = group_of("string", fields)
     offline = open_offline(f"delta:{tmp_path}")
     offline.create(group.layout)
     held: dict[str, list[tuple[int, int, int, int]]] = {}
@@ -137,7 +138,11 @@ def test_many_rows_of_few_and_many_entities(known_late: bool, tmp_path: Path) ->
         known = event + (chance.random(count) < 0.9) * 200_000_000_000 * known_late
         value = chance.integers(0, 10**9, count)
         moments = {name: pa.array(each, MOMENT) for name, each in (("event_time", event), ("known_time", known))}
-        offline.append("credit", 1, pa.table({"customer": names, **moments, "n": value}))
+        offline.append(
+            "credit",
+            1,
+            pa.table({"customer": names, **moments, "n": value, "s": value.astype(str), "b": value % 2 > 0}),
+        )
         for at, name in enumerate(names):
             held.setdefault(name, []).append((int(event[at]), commit, at, int(value[at])))
             assert known_late or known[at] == event[at]
@@ -146,7 +151,10 @@ def test_many_rows_of_few_and_many_entities(known_late: bool, tmp_path: Path) ->
     names = [f"c{int(one)}" for one in chance.zipf(1.3, count) % 60]
     asked = chance.integers(0, 400_000, count) * 1_000_000
     labels = pa.table({"customer": names, "event_time": pa.array(asked, MOMENT)})
-    found = join_as_of(labels, view_of("n"), {("credit", 1): group}, offline)["n"].to_pylist()
+    joined = join_as_of(labels, view_of("n", "s", "b"), {("credit", 1): group}, offline)
+    found = joined["n"].to_pylist()
+    assert joined["s"].to_pylist() == [None if one is None else str(one) for one in found]
+    assert joined["b"].to_pylist() == [None if one is None else one % 2 > 0 for one in found]
     for at in range(count):
         seen = [row for row in held.get(names[at], ()) if row[0] <= asked[at] and row[4] <= asked[at]]  # type: ignore[misc]
         assert found[at] == (max(seen)[3] if seen else None)
