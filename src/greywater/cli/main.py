@@ -45,7 +45,13 @@ class Command:
         return getattr(import_module(module), name)  # type: ignore[no-any-return]
 
 
-#: Sub-commands by name, in the order in which `--help` shows them.
+#: What the first word of commands of two words stands for.
+GROUPS: Final = {
+    "features": "Groups and views of features: what there is, what it says, made again, served, compared.",
+    "training-set": "Training sets as of their moments: made, listed, made again bit for bit.",
+}
+
+#: Sub-commands by name, in the order in which `--help` shows them. A name of two words is a command of a group.
 COMMANDS: Final = {
     "run": Command(
         "greywater.cli.run:run", "Record payments, score them, and rank who is worth an investigator's hour."
@@ -74,9 +80,13 @@ Examples
 class _LazyCommand(TyperCommand):
     """Stands for a sub-command in the list of commands, and becomes it when it is called."""
 
+    def __init__(self, name: str, **settings: Any) -> None:
+        super().__init__(name.split()[-1], **settings)
+        self._whole = name
+
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Import the command and let it parse its arguments."""
-        return loaded(str(self.name)).make_context(info_name, args, parent=parent, **extra)
+        return loaded(self._whole).make_context(info_name, args, parent=parent, **extra)
 
 
 class _Commands(TyperGroup):
@@ -86,7 +96,18 @@ class _Commands(TyperGroup):
         super().__init__(**settings)
         for name, command in COMMANDS.items():
             if find_spec(command.module) is not None:
-                self.commands[name] = _LazyCommand(name, callback=None, help=command.about)
+                *group, word = name.split()
+                among = self._group(group[0]).commands if group else self.commands
+                among[word] = _LazyCommand(name, callback=None, help=command.about)
+
+    def _group(self, name: str) -> TyperGroup:
+        if name not in self.commands:
+            self.commands[name] = TyperGroup(
+                name=name, help=GROUPS[name], no_args_is_help=True, rich_markup_mode="markdown"
+            )
+        group = self.commands[name]
+        assert isinstance(group, TyperGroup)
+        return group
 
     def invoke(self, ctx: Any) -> Any:
         """Run the sub-command; turn what stopped it into a message and an exit code."""
@@ -108,7 +129,7 @@ def wants_traceback() -> bool:
 def loaded(name: str) -> Any:
     """The sub-command itself, imported."""
     single = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
-    single.command(name)(COMMANDS[name].load())
+    single.command(name.split()[-1])(COMMANDS[name].load())
     return typer.main.get_command(single)
 
 
