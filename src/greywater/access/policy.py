@@ -21,6 +21,7 @@ _TABLE: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("train", "fit a detector", ("data_owner", "data_scientist")),
     ("read_payments", "read recorded payments", ("data_owner", "data_scientist", "investigator", "auditor")),
     ("read_features", "read feature rows", ("data_owner", "data_scientist", "auditor")),
+    ("write_features", "define groups and views, write and serve feature rows", ("data_owner", "data_scientist")),
     ("read_labels", "read labels and confirmed launderers", ("data_owner", "data_scientist", "auditor")),
     ("read_alerts", "read the queue of alerts", ("data_owner", "data_scientist", "investigator", "auditor")),
     ("decide_alerts", "dispose of an alert", ("data_owner", "investigator")),

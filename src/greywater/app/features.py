@@ -1,0 +1,147 @@
+"""The use cases of the feature store: each opens the project's feature store for an actor, and writes its audit row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from greywater.app.audit import audited
+from greywater.app.wiring import open_project
+from greywater.config import Settings
+from greywater.errors import FormatError
+from greywater.featurestore.definition_files import read_definitions
+from greywater.featurestore.definitions import DTYPES, FeatureGroup, FeatureView
+from greywater.featurestore.store import FeatureStore, Written
+from greywater.stores.feature_ports import EVENT_TIME, KNOWN_TIME
+from greywater.stores.feature_records import FeatureRecords
+from greywater.stores.open import open_offline, open_online
+from greywater.stores.project_file import ProjectFile
+from greywater.vocab import Actor
+
+__all__ = ["ONLINE", "create_features", "feature_store", "read_rows", "write_features"]
+
+#: Folder of a project that holds its online records, unless another store is named.
+ONLINE: Final = "online"
+MOMENT: Final = pa.timestamp("us", tz="UTC")
+
+
+@contextmanager
+def feature_store(
+    actor: Actor, settings: Settings, action: str, object: str, *, online: str = "", serves: bool = False
+) -> Iterator[tuple[FeatureStore, dict[str, Any]]]:
+    """Open the feature store of the project that the settings name.
+
+    Parameters
+    ----------
+    actor : Actor
+        Must be allowed to do `action`.
+    settings : Settings
+        Store and project.
+    action : str
+        `read_features`, or `write_features` where anything is changed.
+    object : str
+        What it is done to, for the audit.
+    online : str
+        URL of the online store; empty = LMDB in the project's folder.
+    serves : bool
+        Whether the online store is needed.
+
+    Yields
+    ------
+    FeatureStore
+    dict
+        Detail of the audit row.
+
+    Raises
+    ------
+    AccessDeniedError
+        The actor may not.
+    StoreError
+        There is no such project.
+    """
+    if action == "write_features" and ProjectFile.load(settings.project_folder) is None:
+        with open_project(settings, actor, write=True):
+            pass  # a project may begin with features, before any payment
+    with (
+        audited(settings, actor, action, object) as detail,
+        open_project(settings, actor) as project,
+        ExitStack() as stack,
+    ):
+        offline = open_offline(f"delta:{project.folder}", read_only=action == "read_features")
+        served = None
+        if serves:
+            served = open_online(online or f"lmdb:{project.folder / ONLINE}")
+            stack.callback(served.close)
+        from greywater.stores.open import open_tables
+
+        tables = open_tables(f"delta:{project.folder}", read_only=action == "read_features")
+        records = FeatureRecords(project.records.database)
+        yield FeatureStore(offline, records, actor, online=served, tables=tables), detail
+
+
+def create_features(actor: Actor, settings: Settings, path: Path) -> list[FeatureGroup | FeatureView]:
+    """Register the groups and views of a TOML file; what is registered already stays as it is."""
+    definitions = read_definitions(path)
+    with feature_store(actor, settings, "write_features", f"definitions in {path.name}") as (store, detail):
+        for one in definitions:
+            if isinstance(one, FeatureGroup):
+                store.create_group(one)
+            else:
+                store.create_view(one)
+        detail.update(groups=sum(isinstance(one, FeatureGroup) for one in definitions), all=len(definitions))
+    return definitions
+
+
+def write_features(actor: Actor, settings: Settings, name: str, path: Path, *, version: int | None = None) -> Written:
+    """Write the rows of a CSV or Parquet file into a group, once: the same file again writes nothing."""
+    from greywater.stores.part_reader import file_sha256
+
+    with feature_store(actor, settings, "write_features", f"rows of {path.name} into {name}") as (store, detail):
+        group = store.registry.group(name, version)
+        rows, digest = read_rows(path, group), file_sha256(path)
+        written = store.write(
+            group.name, rows, version=group.version, transaction=f"file-{digest}", source=f"{path.name} {digest[:16]}"
+        )
+        detail.update(rows=written.rows, quarantined=written.quarantined)
+    return written
+
+
+def read_rows(path: Path, group: FeatureGroup) -> pa.Table:
+    """Rows of a group from a CSV or Parquet file, in the group's types.
+
+    Raises
+    ------
+    FormatError
+        The file cannot be read, or a column is missing or holds something else.
+    """
+    wanted = {name: DTYPES[dtype] for name, dtype in zip(group.keys, group.key_dtypes, strict=True)}
+    wanted |= {EVENT_TIME: MOMENT, KNOWN_TIME: MOMENT}
+    wanted |= {feature.name: DTYPES[feature.dtype] for feature in group.features}
+    try:
+        if path.suffix == ".parquet":
+            rows = pa.parquet.read_table(path)
+        else:
+            convert = pa.csv.ConvertOptions(column_types=wanted, strings_can_be_null=True)
+            rows = pa.csv.read_csv(path, convert_options=convert)
+    except FileNotFoundError:
+        raise FormatError("there is no such file", where=str(path)) from None
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+        raise FormatError(
+            f"the rows cannot be read: {error}", where=str(path), mend="see docs/feature_store.md"
+        ) from None
+    missing = [name for name in wanted if name not in rows.column_names and name != KNOWN_TIME]
+    if missing:
+        raise FormatError(
+            f"the columns {', '.join(missing)} are missing", where=str(path), mend=f"give {', '.join(wanted)}"
+        )
+    names = [name for name in wanted if name in rows.column_names]
+    try:
+        return pa.table({name: rows[name].cast(wanted[name]) for name in names})
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise FormatError(f"a column does not fit its type: {error}", where=str(path), mend="mend the file") from None

@@ -1,0 +1,363 @@
+"""The feature store of a project in one place: groups written, views read as of a moment, served, compared, traced."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from greywater.errors import StoreError, UsageError
+from greywater.featurestore.definitions import FeatureGroup, FeatureView
+from greywater.stores.feature_ports import GroupCommit, Offline, Online
+from greywater.vocab import Actor, Progress
+
+if TYPE_CHECKING:
+    from greywater.featurestore.drift import DriftReport, Thresholds, Window
+    from greywater.featurestore.lineage import Lineage
+    from greywater.featurestore.materialize import Materialized
+    from greywater.featurestore.part_files import FileLayout
+    from greywater.featurestore.registry import Registry
+    from greywater.featurestore.statistics import GroupStatistics
+    from greywater.featurestore.training_record import TrainingQuery
+    from greywater.featurestore.training_set import TrainingSet
+    from greywater.featurestore.usage import Usage
+    from greywater.featurestore.validation import Validated
+    from greywater.featurestore.vectors import OnlineView
+    from greywater.featurestore.writers import Manifest
+    from greywater.stores.feature_records import FeatureRecords
+    from greywater.stores.ports import Tables
+
+__all__ = ["FeatureStore", "Written"]
+
+#: Table of the project that keeps the rows set aside, with why.
+QUARANTINE: Final = "quarantined_features"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of rows given to a group.
+
+    Parameters
+    ----------
+    commit : GroupCommit or None
+        None where the transaction was there already, or no row was left to write.
+    rows : int
+        Rows written.
+    quarantined : int
+        Rows kept aside with their reason.
+    warnings : tuple of str
+    """
+
+    commit: GroupCommit | None
+    rows: int
+    quarantined: int
+    warnings: tuple[str, ...]
+
+
+class FeatureStore:
+    """Groups, views, training sets and online vectors of one project.
+
+    Parameters
+    ----------
+    offline : Offline
+        Groups with their whole past.
+    records : FeatureRecords
+        Definitions, statistics, training sets, lineage, usage.
+    actor : Actor
+        Who acts; every change writes an audit row.
+    online : Online, optional
+        Records for serving; without it nothing can be served.
+    tables : Tables, optional
+        Where rows set aside are kept; without it a group with a rule that quarantines is refused.
+
+    Examples
+    --------
+    >>> from greywater.featurestore.definitions import FeatureField, ViewFeature
+    >>> from greywater.stores.feature_records import FeatureRecords
+    >>> from greywater.stores.offline_memory import MemoryOffline
+    >>> from greywater.stores.online_memory import MemoryOnline
+    >>> store = FeatureStore(MemoryOffline(), FeatureRecords.open("sqlite::memory:"), Actor(), online=MemoryOnline())
+    >>> score = FeatureField("score", "float64", default=0.5)
+    >>> _ = store.create_group(FeatureGroup("credit", 1, ("customer",), ("string",), (score,)))
+    >>> moment = pa.array([1_000_000], pa.timestamp("us", tz="UTC"))
+    >>> rows = pa.table({"customer": ["c1"], "event_time": moment, "known_time": moment, "score": [0.9]})
+    >>> store.write("credit", rows).rows
+    1
+    >>> _ = store.create_view(FeatureView("risk", 1, (ViewFeature("credit", 1, "score"),)))
+    >>> _ = store.materialize("risk", as_of_us=2_000_000)
+    >>> view = store.online_view("risk")
+    >>> view.vector({"customer": "c1"}), view.vector({"customer": "c2"})
+    ((0.9,), (0.5,))
+    """
+
+    def __init__(
+        self,
+        offline: Offline,
+        records: FeatureRecords,
+        actor: Actor,
+        *,
+        online: Online | None = None,
+        tables: Tables | None = None,
+    ) -> None:
+        from greywater.featurestore.lineage import Lineage
+        from greywater.featurestore.registry import Registry
+        from greywater.featurestore.usage import Usage
+
+        self.offline, self.records, self.actor, self.online, self.tables = offline, records, actor, online, tables
+        self.registry: Registry = Registry(records)
+        self.lineage: Lineage = Lineage(records)
+        self.usage: Usage = Usage(records)
+
+    def create_group(self, group: FeatureGroup) -> FeatureGroup:
+        """Register a version of a group and make room for its rows; nothing where it is there just like this.
+
+        Raises
+        ------
+        UsageError
+            A rule does not fit the group.
+        StoreError
+            The version is there and other.
+        """
+        from greywater.featurestore.validation_rules import read_rules
+
+        rules = read_rules(group)
+        if self.tables is None and any(rule.rule.action == "quarantine" for rule in rules):
+            raise UsageError("a rule sets rows aside, and there is no place for them", where=group.name)
+        registered = self.registry.register_group(group, self.actor)
+        self.offline.create(registered.layout)
+        return registered
+
+    def create_view(self, view: FeatureView, *, allow_protected: bool = False) -> FeatureView:
+        """Register a version of a view; see `Registry.register_view`."""
+        return self.registry.register_view(view, self.actor, allow_protected=allow_protected)
+
+    def write(
+        self,
+        name: str,
+        rows: pa.Table,
+        *,
+        version: int | None = None,
+        transaction: str | None = None,
+        source: str = "",
+    ) -> Written:
+        """Hold rows against the group's rules, write what is left in one commit, and describe it.
+
+        Parameters
+        ----------
+        name : str
+            A registered group.
+        rows : pa.Table
+            Keys, event_time, features; known_time where rows were not known at their event time.
+        version : int, optional
+            None = the newest active one.
+        transaction : str, optional
+            A second write under the same key does nothing.
+        source : str
+            Where the rows come from, for the lineage: a file's name and hash, a table.
+
+        Raises
+        ------
+        RefusedValueError
+            A rule that rejects is broken; nothing is written.
+        """
+        from greywater.featurestore.statistics import describe
+        from greywater.featurestore.validation import check
+
+        group = self.registry.group(name, version)
+        rows = _with_known_time(rows)
+        held = check(rows, group, time.time_ns() // 1000)
+        self._set_aside(group, held, transaction)
+        commit = None
+        if held.kept.num_rows:
+            commit = self.offline.append(group.name, group.version, held.kept, transaction=transaction)
+        if commit is not None:
+            statistics = describe(held.kept, [feature.name for feature in group.features])
+            self._note(group, commit, statistics, held, source)
+        written = held.kept.num_rows if commit is not None else 0
+        return Written(commit, written, held.quarantined.num_rows, held.warnings)
+
+    def _set_aside(self, group: FeatureGroup, held: Validated, transaction: str | None) -> None:
+        if not held.quarantined.num_rows:
+            return
+        if self.tables is None:
+            raise StoreError("rows are to be set aside, and there is no place for them", where=group.name)
+        rows = held.quarantined
+        kept = pa.table(
+            {
+                "feature_group": pa.array([f"{group.name}@{group.version}"] * rows.num_rows, pa.string()),
+                "row": pa.array([_as_json(row) for row in rows.to_pylist()], pa.string()),
+            }
+        )
+        key = None if transaction is None else f"{group.name}@{group.version}:{transaction}"
+        self.tables.append(QUARANTINE, kept, transaction=key)
+
+    def _note(
+        self, group: FeatureGroup, commit: GroupCommit, statistics: GroupStatistics, held: Validated, source: str
+    ) -> None:
+        """What was written, described; where it came from."""
+        import json
+
+        from greywater.featurestore.lineage import commit_name
+
+        self.records.put_commit(
+            self.actor, group.name, group.version, commit.number, rows=commit.rows, sha256=commit.sha256,
+            statistics=json.loads(statistics.to_json()), detail={"validation": held.as_dict(), "source": source},
+        )  # fmt: skip
+        if source:
+            target = commit_name(group.name, group.version, commit.number)
+            self.lineage.add("source", source, "commit", target)
+
+    def statistics(self, name: str, version: int | None = None) -> GroupStatistics | None:
+        """Statistics of all commits of a group together; None where nothing was described."""
+        import json
+
+        from greywater.featurestore.statistics import GroupStatistics, merge
+
+        group = self.registry.group(name, version)
+        held = self.records.commits(group.name, group.version)
+        parts = [GroupStatistics.from_json(json.dumps(commit.statistics)) for commit in held if commit.statistics]
+        return merge(parts) if parts else None
+
+    def groups_of(self, view: FeatureView) -> dict[tuple[str, int], FeatureGroup]:
+        """The groups that a view reads."""
+        return {(name, version): self.registry.group(name, version) for name, version in view.groups}
+
+    def training_set(self, view: FeatureView, labels: pa.Table, query: TrainingQuery) -> TrainingSet:
+        """Make a training set as of its label rows' moments, and register it; see `training_set.training_set`."""
+        from greywater.featurestore.point_in_time import join_as_of
+        from greywater.featurestore.training_set import TrainingSet, assemble
+
+        assembly = assemble(query, view, self.groups_of(view), self.offline, labels, join=join_as_of)
+        made = TrainingSet(pa.concat_tables(list(assembly.chunks())), assembly.record())
+        self._register(made.record)
+        return made
+
+    def write_training_set(
+        self, view: FeatureView, labels: pa.Table, query: TrainingQuery, folder: Path, layout: FileLayout | None = None
+    ) -> Manifest:
+        """The same straight into files, in bounded memory."""
+        from greywater.featurestore.point_in_time import join_as_of
+        from greywater.featurestore.writers import write_training_set
+
+        groups = self.groups_of(view)
+        manifest = write_training_set(query, view, groups, self.offline, labels, folder, layout, join=join_as_of)
+        self._register(manifest.record)
+        return manifest
+
+    def remake(self, name: str, labels: pa.Table, *, version: int | None = None) -> TrainingSet:
+        """Make a registered training set again, the same bit for bit.
+
+        Raises
+        ------
+        StoreError
+            There is no such set, or a group is not what it was.
+        """
+        import json
+
+        from greywater.featurestore.point_in_time import join_as_of
+        from greywater.featurestore.training_record import TrainingRecord
+        from greywater.featurestore.training_set import remake
+
+        sets = [one for one in self.records.training_sets(name) if version in (None, one.version)]
+        if not sets:
+            raise StoreError(
+                f"there is no training set {name!r}{'' if version is None else f' version {version}'}",
+                mend="see greywater training-set list",
+            )
+        record = TrainingRecord.from_json(json.dumps(sets[-1].record))
+        return remake(record, self.groups_of(record.view), self.offline, labels, join=join_as_of)
+
+    def _register(self, record: Any) -> None:
+        import json
+
+        from greywater.featurestore.lineage import commit_name, version_name
+
+        query, view = record.query, record.view
+        self.records.put_training_set(
+            self.actor, query.name, query.version, view=view.name, view_version=view.version, sha256=record.sha256,
+            record=json.loads(record.to_json()),
+        )  # fmt: skip
+        target = version_name(query.name, query.version)
+        sources = [
+            ("commit", commit_name(use.name, use.version, number), "training_set", target)
+            for use in record.groups
+            for number in range(use.commit + 1)
+        ]
+        if sources:
+            self.lineage.add_all(sources, how=f"view {version_name(view.name, view.version)}")
+
+    def online_view(self, name: str, version: int | None = None) -> OnlineView:
+        """What reads vectors of a view; open it once and keep it."""
+        from greywater.featurestore.vectors import OnlineView
+
+        view = self.registry.view(name, version)
+        return OnlineView(view, self.groups_of(view), self._online())
+
+    def materialize(
+        self,
+        name: str,
+        *,
+        version: int | None = None,
+        as_of_us: int | None = None,
+        fresh: bool = False,
+        progress: Progress | None = None,
+    ) -> Materialized:
+        """Bring the online records of a view up to a moment (None = now); see `materialize.materialize`."""
+        from greywater.featurestore.materialize import materialize
+
+        moment = time.time_ns() // 1000 if as_of_us is None else as_of_us
+        return materialize(self.online_view(name, version), self.offline, moment, fresh=fresh, progress=progress)
+
+    def _online(self) -> Online:
+        if self.online is None:
+            raise UsageError("there is no online store", mend="name one, such as lmdb:<folder>")
+        return self.online
+
+    def drift(
+        self,
+        name: str,
+        reference: Window,
+        live: Window,
+        *,
+        version: int | None = None,
+        features: Sequence[str] | None = None,
+        thresholds: Thresholds | None = None,
+    ) -> DriftReport:
+        """Measure how far two windows of a group are apart, and keep what was found."""
+        from greywater.featurestore.drift import group_drift
+        from greywater.stores.feature_record_rows import DriftRecord
+
+        group = self.registry.group(name, version)
+        report = group_drift(self.offline, group, reference, live, features=features, thresholds=thresholds)
+        subject = f"{group.name}@{group.version}"
+        self.records.drift.add(
+            [
+                DriftRecord(
+                    subject, reference.said, live.said, row.feature, row.measure, _finite(row.value),
+                    _finite(row.threshold), row.alert,
+                )
+                for row in report.rows
+            ]
+        )  # fmt: skip
+        return report
+
+
+def _with_known_time(rows: pa.Table) -> pa.Table:
+    """Rows without a knowledge time were known when they happened."""
+    if "known_time" in rows.column_names or "event_time" not in rows.column_names:
+        return rows
+    return rows.append_column("known_time", rows["event_time"])
+
+
+def _as_json(row: Mapping[str, Any]) -> str:
+    import json
+
+    return json.dumps(row, default=str, ensure_ascii=False, sort_keys=True)
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or value != value or value in (float("inf"), float("-inf")) else value
