@@ -260,7 +260,8 @@ def hubs(bench: Bench) -> str:
     note = (
         f"{scale.hub_payments:,} random payments of {scale.hub_accounts:,} accounts inside one hour, one in eight with "
         f"one of {scale.hubs} hubs, each with about {scale.hub_width * 2 // 5:,} counterparties that it pays and as "
-        f"many that pay it. Two threads, cap {HUB_CAP}. The time includes making the payments, the memory is the whole process's."
+        f"many that pay it. Two threads, cap {HUB_CAP}. The time includes making the payments, "
+        "the memory is the whole process's."
     )
     return table(heads, lines) + "\n\n" + note
 

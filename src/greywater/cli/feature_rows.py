@@ -43,7 +43,7 @@ def stats(group: Group, store: Store = None, project: Project = None, json: Json
         typer.echo(f"{name} has no rows that were described.")
         return
     rows = [
-        (one.name, one.count, one.missing, _short(one.least), _short(one.greatest), _short(one.mean),
+        (one.name, one.rows, one.missing, _short(one.least), _short(one.greatest), _short(one.mean),
          _short(one.deviation))
         for one in statistics.features
     ]  # fmt: skip

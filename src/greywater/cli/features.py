@@ -104,7 +104,7 @@ def describe(name: Name, store: Store = None, project: Project = None, json: Jso
         greywater features describe risk@2 --json -
     """
     from greywater.app.features import feature_store
-    from greywater.featurestore.definitions import FeatureGroup
+    from greywater.featurestore.definitions import FeatureGroup, ViewFeature
     from greywater.vocab import Actor
 
     settings = settings_of(store, project)
@@ -128,7 +128,7 @@ def describe(name: Name, store: Store = None, project: Project = None, json: Jso
         show_rows("Features", ("name", "dtype", "unit", "state", "description"), rows)
     else:
         shown = [
-            (column.name, f"{column.group}@{column.version}" if hasattr(column, "group") else "the request")
+            (column.name, f"{column.group}@{column.version}" if isinstance(column, ViewFeature) else "the request")
             for column in one.columns
         ]
         show_rows("Columns", ("name", "from"), shown)
@@ -195,6 +195,7 @@ def state(
     """
     from greywater.app.features import feature_store
     from greywater.errors import UsageError
+    from greywater.featurestore.definitions import STATES
     from greywater.vocab import Actor
 
     word, version = named(name)
@@ -202,10 +203,13 @@ def state(
         raise UsageError(
             "a state is of one version of a group or a view", mend="write name@1, and --kind view of a view"
         )
+    wanted = next((one for one in STATES if one == to), None)
+    if wanted is None:
+        raise UsageError(f"there is no state {to!r}", where="STATE", mend=f"give one of {', '.join(STATES)}")
     settings = settings_of(store, project)
     actor = Actor(project=settings.project)
     with feature_store(actor, settings, "write_features", f"state of {name}") as (held, detail):
-        held.registry.set_state(kind, word, version, to, actor, feature=feature)
+        held.registry.set_state(kind, word, version, wanted, actor, feature=feature)
         detail.update(state=to, feature=feature)
     told = {"kind": kind, "name": word, "version": version, "feature": feature, "state": to}
     if json is not None:

@@ -124,8 +124,8 @@ class FeatureStore:
         """
         from greywater.featurestore.validation_rules import read_rules
 
-        rules = read_rules(group)
-        if self.tables is None and any(rule.rule.action == "quarantine" for rule in rules):
+        read_rules(group)
+        if self.tables is None and any(rule.action == "quarantine" for rule in group.rules):
             raise UsageError("a rule sets rows aside, and there is no place for them", where=group.name)
         registered = self.registry.register_group(group, self.actor)
         self.offline.create(registered.layout)
@@ -164,21 +164,19 @@ class FeatureStore:
         RefusedValueError
             A rule that rejects is broken; nothing is written.
         """
-        from greywater.featurestore.statistics import describe
-        from greywater.featurestore.validation import check
+        from greywater.featurestore.commit_quality import append_checked
 
         group = self.registry.group(name, version)
-        rows = _with_known_time(rows)
-        held = check(rows, group, time.time_ns() // 1000)
+        now_us = time.time_ns() // 1000
+        held, commit = append_checked(self.offline, group, _with_known_time(rows), now_us, transaction=transaction)
         self._set_aside(group, held, transaction)
-        commit = None
-        if held.kept.num_rows:
-            commit = self.offline.append(group.name, group.version, held.kept, transaction=transaction)
-        if commit is not None:
-            statistics = describe(held.kept, [feature.name for feature in group.features])
-            self._note(group, commit, statistics, held, source)
-        written = held.kept.num_rows if commit is not None else 0
-        return Written(commit, written, held.quarantined.num_rows, held.warnings)
+        noted = commit
+        if commit is None and transaction is not None:  # written before, and perhaps stopped before it was noted
+            commits = self.offline.commits(group.name, group.version)
+            noted = next((one for one in commits if one.transaction == transaction), None)
+        if noted is not None:
+            self._note(group, noted, source)
+        return Written(commit, 0 if commit is None else commit.rows, held.quarantined.num_rows, held.warnings)
 
     def _set_aside(self, group: FeatureGroup, held: Validated, transaction: str | None) -> None:
         if not held.quarantined.num_rows:
@@ -195,17 +193,13 @@ class FeatureStore:
         key = None if transaction is None else f"{group.name}@{group.version}:{transaction}"
         self.tables.append(QUARANTINE, kept, transaction=key)
 
-    def _note(
-        self, group: FeatureGroup, commit: GroupCommit, statistics: GroupStatistics, held: Validated, source: str
-    ) -> None:
-        """What was written, described; where it came from."""
-        import json
-
+    def _note(self, group: FeatureGroup, commit: GroupCommit, source: str) -> None:
+        """What was written, for the register, and where it came from, for the lineage. Once, however often told."""
         from greywater.featurestore.lineage import commit_name
 
         self.records.put_commit(
             self.actor, group.name, group.version, commit.number, rows=commit.rows, sha256=commit.sha256,
-            statistics=json.loads(statistics.to_json()), detail={"validation": held.as_dict(), "source": source},
+            statistics={}, detail={"source": source},
         )  # fmt: skip
         if source:
             target = commit_name(group.name, group.version, commit.number)
@@ -213,14 +207,9 @@ class FeatureStore:
 
     def statistics(self, name: str, version: int | None = None) -> GroupStatistics | None:
         """Statistics of all commits of a group together; None where nothing was described."""
-        import json
+        from greywater.featurestore.commit_quality import group_statistics
 
-        from greywater.featurestore.statistics import GroupStatistics, merge
-
-        group = self.registry.group(name, version)
-        held = self.records.commits(group.name, group.version)
-        parts = [GroupStatistics.from_json(json.dumps(commit.statistics)) for commit in held if commit.statistics]
-        return merge(parts) if parts else None
+        return group_statistics(self.offline, self.registry.group(name, version)).statistics
 
     def groups_of(self, view: FeatureView) -> dict[tuple[str, int], FeatureGroup]:
         """The groups that a view reads."""

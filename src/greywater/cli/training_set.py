@@ -1,0 +1,215 @@
+"""`greywater training-set make|list|remake`: training sets as of their moments, in files, made again bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from greywater.cli.feature_rows import View
+from greywater.cli.features import named
+from greywater.cli.options import Json, Project, Store
+from greywater.cli.output import settings_of, show_rows, show_warnings, write_json
+from greywater.cli.progress import Shown
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from greywater.featurestore.splits import Split
+
+__all__ = ["listed", "make", "remake"]
+
+Labels = Annotated[
+    Path,
+    typer.Argument(metavar="LABELS", readable=False, help="Label rows: .csv or .parquet, ids, times, keys, label."),
+]
+Format = Annotated[str, typer.Option("--format", metavar="NAME", help="csv, tsv, npy, parquet or tfrecord.")]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to make; must not be there.")]
+
+
+def make(
+    view: View,
+    labels: Labels,
+    out: Out,
+    name: Annotated[str, typer.Option(metavar="NAME", help="What the set is called.")],
+    begin: Annotated[str, typer.Option("--from", metavar="TIME", help="First event time of label rows.")],
+    end: Annotated[str, typer.Option("--to", metavar="TIME", help="Event times before this.")],
+    version: Annotated[int, typer.Option(metavar="N", min=1, help="Version of the set.")] = 1,
+    split: Annotated[
+        str, typer.Option(metavar="KIND[:SHARES]", help="time:0.6,0.2,0.2, random:..., group=COLUMN:..., or none.")
+    ] = "time:0.6,0.2,0.2",
+    row_id: Annotated[str, typer.Option(metavar="COLUMN", help="Names a label row.")] = "row_id",
+    known: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Labels count that were known by then. [default: now]")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of random and group splits.")] = 0,
+    format: Format = "parquet",
+    store: Store = None,
+    project: Project = None,
+    json: Json = None,
+) -> None:
+    """Make a training set: for each label row what was known at its moment, and nothing later.
+
+    The label rows have the columns row_id, event_time, the keys of the view's groups, the view's label, known_since
+    (from when on the label was known) and the values that come with a request.
+
+    Examples
+
+        greywater training-set make risk labels.csv --name autumn --from 2024-01-01 --to 2024-10-01 --out autumn
+
+        greywater training-set make risk labels.parquet --name g --from 2024-01-01 --to 2024-10-01 --out g \
+--split group=customer:0.7,0.1,0.2 --format tfrecord
+    """
+    from greywater.app.features import feature_store
+    from greywater.featurestore.part_files import FileLayout
+    from greywater.featurestore.training_record import TrainingQuery
+    from greywater.vocab import Actor
+
+    settings = settings_of(store, project)
+    word, number = named(view)
+    query = TrainingQuery(name, version, begin, end, split_of(split, seed), row_id=row_id, as_known_at=known)
+    layout: Any = FileLayout(format)  # type: ignore[arg-type]
+    with (
+        Shown(),
+        feature_store(Actor(project=settings.project), settings, "write_features", f"training set {name}") as (
+            held,
+            detail,
+        ),
+    ):
+        chosen = held.registry.view(word, number)
+        manifest = held.write_training_set(chosen, read_labels(labels), query, out, layout)
+        detail.update(rows=manifest.record.rows, sha256=manifest.record.sha256)
+    _show(manifest.record, out, json)
+
+
+def listed(store: Store = None, project: Project = None, json: Json = None) -> None:
+    """List the training sets of a project.
+
+    Examples
+
+        greywater training-set list --store ./bank
+    """
+    from greywater.app.features import feature_store
+    from greywater.vocab import Actor
+
+    settings = settings_of(store, project)
+    with feature_store(Actor(project=settings.project), settings, "read_features", "list of training sets") as (
+        held,
+        _,
+    ):
+        told = [
+            {
+                "name": one.name, "version": one.version, "view": f"{one.view}@{one.view_version}",
+                "rows": one.record["rows"], "sha256": one.sha256, "by": one.principal, "at": one.at.isoformat(),
+            }
+            for one in held.records.training_sets()
+        ]  # fmt: skip
+    if json is not None:
+        write_json(told, json)
+    if json != "-":
+        heads = ("name", "version", "view", "rows", "sha256", "by", "made")
+        show_rows("Training sets", heads, [tuple(one.values()) for one in told])
+
+
+def remake(
+    name: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="A training set that was made.")],
+    labels: Labels,
+    out: Out,
+    format: Format = "parquet",
+    store: Store = None,
+    project: Project = None,
+    json: Json = None,
+) -> None:
+    """Make a training set again, and verify that it is the same bit for bit; the folder appears only then.
+
+    Rows that were appended to the groups since do not count, nor do labels that became known since.
+
+    Examples
+
+        greywater training-set remake autumn labels.csv --out again --store ./bank
+    """
+    from greywater.app.features import feature_store
+    from greywater.featurestore.part_files import FileLayout
+    from greywater.featurestore.writers import save_training_set
+    from greywater.vocab import Actor
+
+    settings = settings_of(store, project)
+    word, version = named(name)
+    layout: Any = FileLayout(format)  # type: ignore[arg-type]
+    with (
+        Shown(),
+        feature_store(Actor(project=settings.project), settings, "read_features", f"training set {name}") as (held, _),
+    ):
+        made = held.remake(word, read_labels(labels), version=version)
+        save_training_set(made, out, layout)
+    _show(made.record, out, json)
+
+
+def split_of(words: str, seed: int) -> Split | None:
+    """The split that `--split` names.
+
+    Examples
+    --------
+    >>> split_of("time:0.7,0.1,0.2", 0).train, split_of("group=customer", 3).column, split_of("none", 0)
+    (0.7, 'customer', None)
+    """
+    from greywater.errors import UsageError
+    from greywater.featurestore.splits import GroupSplit, RandomSplit, TimeSplit
+
+    kind, _, given = words.partition(":")
+    kind, _, column = kind.partition("=")
+    mend = "write time:0.6,0.2,0.2, random:0.6,0.2,0.2, group=COLUMN:0.6,0.2,0.2 or none"
+    try:
+        shares = [float(share) for share in given.split(",")] if given else [0.6, 0.2, 0.2]
+        train, validation, test = shares
+    except ValueError:
+        raise UsageError(f"{words!r} has no three shares", where="--split", mend=mend) from None
+    if kind == "time":
+        return TimeSplit(train, validation, test)
+    if kind == "random":
+        return RandomSplit(train, validation, test, seed, stratify=column)
+    if kind == "group":
+        return GroupSplit(column, train, validation, test, seed)
+    if kind == "none":
+        return None
+    raise UsageError(f"there is no split {words!r}", where="--split", mend=mend)
+
+
+def read_labels(path: Path) -> pa.Table:
+    """Label rows of a CSV or Parquet file; event_time and known_since are moments.
+
+    Raises
+    ------
+    FormatError
+        The file cannot be read.
+    """
+    import pyarrow as pa
+    from pyarrow import csv, parquet
+
+    from greywater.errors import FormatError
+
+    moment = pa.timestamp("us", tz="UTC")
+    kinds = {"event_time": moment, "known_since": moment, "row_id": pa.string()}
+    try:
+        if path.suffix == ".parquet":
+            return parquet.read_table(path)
+        return csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=kinds, strings_can_be_null=True))
+    except FileNotFoundError:
+        raise FormatError("there is no such file", where=str(path)) from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise FormatError(
+            f"the label rows cannot be read: {error}", where=str(path), mend="give .csv or .parquet"
+        ) from None
+
+
+def _show(record: Any, out: Path, json: str | None) -> None:
+    import json as text
+
+    if json is not None:
+        write_json(text.loads(record.to_json()), json)
+    if json != "-":
+        rows = [(part.name, part.rows) for part in record.parts]
+        show_rows(f"{record.query.name}@{record.query.version} in {out}", ("part", "rows"), rows)
+        typer.echo(f"SHA-256 of the rows {record.sha256}.")
+    show_warnings(record.warnings)

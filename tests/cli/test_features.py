@@ -1,0 +1,176 @@
+"""The feature store from the command line, from definitions to a vector and a training set made again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from greywater.cli.features import named
+from greywater.cli.training_set import split_of
+from greywater.errors import UsageError
+
+DEFINITIONS = """
+[[group]]
+name = "credit"
+version = 1
+keys = { customer = "string" }
+description = "what the bureau says of a customer"
+owner = "risk"
+[[group.features]]
+name = "score"
+dtype = "float64"
+unit = "points"
+description = "credit score of the bureau"
+default = 500.0
+[[group.features]]
+name = "open_loans"
+dtype = "int64"
+[[group.rules]]
+kind = "range"
+feature = "score"
+least = 0
+most = 1000
+action = "quarantine"
+
+[[view]]
+name = "risk"
+version = 1
+label = "laundering"
+columns = ["credit:1/score", { request = "amount", dtype = "float64", default = 0.0 }, "credit:1/open_loans"]
+"""
+ROWS = """customer,event_time,known_time,score,open_loans
+c1,2024-01-01T00:00:00Z,2024-01-01T00:00:00Z,700,1
+c1,2024-02-01T00:00:00Z,2024-02-01T00:00:00Z,650,2
+c2,2024-01-15T00:00:00Z,2024-03-15T00:00:00Z,300,0
+c3,2024-01-15T00:00:00Z,2024-01-15T00:00:00Z,5000,0
+"""
+LABELS = """row_id,customer,event_time,known_since,laundering,amount
+r1,c1,2024-01-20T00:00:00Z,2024-02-20T00:00:00Z,0,10
+r2,c1,2024-02-20T00:00:00Z,2024-03-20T00:00:00Z,1,20
+r3,c2,2024-02-20T00:00:00Z,2024-03-20T00:00:00Z,0,30
+r4,c9,2024-02-21T00:00:00Z,2024-03-20T00:00:00Z,1,40
+"""
+
+
+@pytest.fixture
+def said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Runs a command on a store of its own and gives its JSON; exit codes other than 0 are raised as SystemExit."""
+    from greywater.cli.main import run
+
+    (tmp_path / "features.toml").write_text(DEFINITIONS)
+    (tmp_path / "rows.csv").write_text(ROWS)
+    (tmp_path / "labels.csv").write_text(LABELS)
+
+    def call(*words: str) -> Any:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            run([*words, "--store", str(tmp_path / "store"), "--json", "-"])
+        out = capsys.readouterr()
+        if ended.value.code:
+            raise SystemExit(f"{ended.value.code}: {out.err}")
+        return json.loads(out.out)
+
+    return call
+
+
+def begun(said: Callable[..., Any], tmp_path: Path) -> None:
+    assert [one["name"] for one in said("features", "create", str(tmp_path / "features.toml"))] == ["credit", "risk"]
+    written = said("features", "write", "credit", str(tmp_path / "rows.csv"))
+    assert (written["rows"], written["quarantined"], written["commit"]) == (3, 1, 0)
+
+
+def test_definitions_are_registered_once_and_found(said: Callable[..., Any], tmp_path: Path) -> None:
+    begun(said, tmp_path)
+    said("features", "create", str(tmp_path / "features.toml"))
+    assert [(one["kind"], one["name"], one["state"]) for one in said("features", "list")] == [
+        ("group", "credit", "active"), ("view", "risk", "active"),
+    ]  # fmt: skip
+    assert said("features", "describe", "credit")["commits"][0]["rows"] == 3
+    assert said("features", "describe", "risk")["columns"][1]["name"] == "amount"
+    assert {one["name"] for one in said("features", "search", "bureau score")} >= {"credit"}
+
+
+def test_the_same_file_writes_nothing_again(said: Callable[..., Any], tmp_path: Path) -> None:
+    begun(said, tmp_path)
+    again = said("features", "write", "credit", str(tmp_path / "rows.csv"))
+    assert (again["rows"], again["commit"]) == (0, None)
+    (score,) = [one for one in said("features", "stats", "credit")["features"] if one["name"] == "score"]
+    assert (score["rows"], score["least"], score["greatest"]) == (3, 300.0, 700.0)
+
+
+def test_a_vector_is_served_with_the_values_of_the_request(said: Callable[..., Any], tmp_path: Path) -> None:
+    begun(said, tmp_path)
+    assert said("features", "materialize", "risk")["written"] == 2
+    found = said("features", "vector", "risk", "customer=c1", "--request", "amount=950")
+    assert found["values"] == {"score": 650.0, "amount": 950.0, "open_loans": 2}
+    assert said("features", "vector", "risk", "customer=nobody")["values"]["score"] == 500.0
+
+
+def test_a_training_set_knows_what_was_known_and_is_made_again(said: Callable[..., Any], tmp_path: Path) -> None:
+    begun(said, tmp_path)
+    made = said(
+        "training-set", "make", "risk", str(tmp_path / "labels.csv"), "--name", "spring", "--from", "2024-01-01",
+        "--to", "2024-04-01", "--split", "none", "--out", str(tmp_path / "spring"), "--format", "csv",
+    )  # fmt: skip
+    rows = [line.split(",") for line in (tmp_path / "spring" / "all.csv").read_text().splitlines()]
+    score = rows[0].index("score")
+    assert {row[0]: row[score] for row in rows[1:]} == {"r1": "700", "r2": "650", "r3": "", "r4": ""}
+    (tmp_path / "late.csv").write_text(ROWS.splitlines()[0] + "\nc9,2024-01-01T00:00:00Z,2024-01-01T00:00:00Z,1,1\n")
+    said("features", "write", "credit", str(tmp_path / "late.csv"))
+    again = said("training-set", "remake", "spring", str(tmp_path / "labels.csv"), "--out", str(tmp_path / "again"))
+    assert again["sha256"] == made["sha256"]
+    assert [one["name"] for one in said("training-set", "list")] == ["spring"]
+    nodes = said("features", "lineage", "training_set", "spring@1")
+    assert "credit@1#0" in json.dumps(nodes)
+    assert "rows.csv" in json.dumps(nodes)
+
+
+def test_drift_is_measured_between_two_windows(said: Callable[..., Any], tmp_path: Path) -> None:
+    begun(said, tmp_path)
+    report = said(
+        "features", "drift", "credit", "--reference", "2024-01-01..2024-01-31", "--live", "2024-02-01..2024-03-01"
+    )
+    assert {row["feature"] for row in report["rows"]} == {"score", "open_loans"}
+
+
+def test_what_is_retired_is_refused_for_new_views(said: Callable[..., Any], tmp_path: Path) -> None:
+    begun(said, tmp_path)
+    said("features", "state", "credit@1", "deprecated")
+    said("features", "state", "credit@1", "retired")
+    (tmp_path / "second.toml").write_text('[[view]]\nname = "second"\nversion = 1\ncolumns = ["credit:1/score"]\n')
+    with pytest.raises(SystemExit, match="retired"):
+        said("features", "create", str(tmp_path / "second.toml"))
+    assert "days_saved" in json.dumps(said("features", "usage"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("group = 1", "list of tables"),
+        ("[[group]]\nname = 'x'", "keys are missing"),
+        ("[[group]]\nname = 'x'\nversion = 1\nkeys = {a = 'string'}\nfoo = 1", "foo means nothing"),
+        ("[[view]]\nname = 'v'\nversion = 1\ncolumns = ['credit/score']", "names no feature"),
+        ("[[view]", "no TOML"),
+        ("", "nothing is defined"),
+        ("[[group]]\nname = 'x'\nkeys = {a = 'string'}\n[[group.features]]\nname='f'\ndtype='int64'", "version"),
+    ],
+)
+def test_a_definition_that_cannot_be_read_says_where(
+    said: Callable[..., Any], tmp_path: Path, text: str, told: str
+) -> None:
+    (tmp_path / "bad.toml").write_text(text)
+    with pytest.raises(SystemExit, match=told):
+        said("features", "create", str(tmp_path / "bad.toml"))
+
+
+def test_words_that_name_nothing_are_refused() -> None:
+    with pytest.raises(UsageError, match="names no version"):
+        named("credit@new")
+    with pytest.raises(UsageError, match="no split"):
+        split_of("weekly:0.1,0.2,0.7", 0)
+    with pytest.raises(UsageError, match="three shares"):
+        split_of("time:0.5", 0)
