@@ -130,6 +130,8 @@ def open_session(master: str, *, options: Mapping[str, str] | None = None) -> It
     settings = {
         # A fork of a process in which kernels have run kills its threads: each task gets a process of its own.
         "spark.python.use.daemon": "false",
+        # Spark gives such a process ten seconds to connect back; on a busy machine that takes several tries.
+        "spark.task.maxFailures": "8",
         "spark.executorEnv.NUMBA_NUM_THREADS": "1",
         "spark.executorEnv.OMP_NUM_THREADS": "1",
         "spark.ui.enabled": "false",
