@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from datetime import UTC, datetime
 from typing import Any
 
@@ -78,6 +79,18 @@ def test_a_range_of_time_is_filled_from_its_halo(recorded: Desk) -> None:
     backfill(Actor(), recorded.settings, BackfillRequest())
     expected = engine_rows(recorded)
     assert same(rows_of(recorded).select(expected.column_names), expected)
+
+
+@pytest.mark.full
+def test_over_spark_the_rows_are_the_same(recorded: Desk) -> None:
+    pytest.importorskip("pyspark")
+    if shutil.which("java") is None:
+        pytest.skip("there is no Java on this machine")
+    result = backfill(Actor(), recorded.settings, BackfillRequest(engine="spark", master="local[1,8]", slices=2))
+    assert (result.done.payments, result.done.commits) == (PAYMENTS, 1)
+    expected = engine_rows(recorded)
+    assert same(rows_of(recorded).select(expected.column_names), expected)
+    assert list((recorded.settings.project_folder / app_backfill.ASIDE).iterdir()) == []
 
 
 def test_only_one_backfill_of_a_project_at_a_time(recorded: Desk) -> None:
