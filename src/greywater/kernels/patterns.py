@@ -48,8 +48,10 @@ def compute(
     floats : float64[Cf, n]
         Measures, NaN = not defined.
     """
-    for start in range(begin, end, ROWS):
-        _compute_rows(graph, arrivals, start, min(start + ROWS, end), plan, windows, scratch, ints, floats)
+    # A pattern alone has the columns of all rows in the cache anyway, and asks for memory ahead without a break.
+    rows = ROWS if plan.shape[0] > 1 else end - begin
+    for start in range(begin, end, max(rows, 1)):
+        _compute_rows(graph, arrivals, start, min(start + rows, end), plan, windows, scratch, ints, floats)
 
 
 @kernel

@@ -43,7 +43,7 @@ class FeatureEdges:
             Something would come from itself; nothing was added.
         """
         moment = now_us()
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "source_kind": edge.source.kind, "source": edge.source.name, "target_kind": edge.target.kind,
                 "target": edge.target.name, "how": edge.how, "at_us": moment,

@@ -41,7 +41,7 @@ class ServedCounters:
         UsageError
             A count is negative: counters only grow.
         """
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "view": one.view, "view_version": one.view_version, "day": one.day, "how": one.how,
                 "vectors": one.vectors, "defaults": one.defaults,
