@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from greywater.app.check import check
 from greywater.errors import AccessDeniedError, StoreError, StoreLockedError
+from greywater.featurestore.definitions import FeatureField, FeatureGroup
 from greywater.stores.lock import WriterLock
+from greywater.stores.open import open_offline
 from greywater.stores.project_file import ProjectFile
 from greywater.vocab import Actor
 
@@ -52,6 +55,21 @@ def test_a_sound_store(recorded: Any) -> None:
     }
     assert watched.steps[0] == "verifying payments"
     assert recorded.state() == before
+
+
+def test_a_flipped_bit_in_a_feature_group(recorded: Any) -> None:
+    offline = open_offline(f"delta:{recorded.settings.project_folder}")
+    group = FeatureGroup("credit", 1, ("customer",), ("string",), (FeatureField("score", "float64"),))
+    offline.create(group.layout)
+    moment = pa.array([5, 6], pa.timestamp("us", tz="UTC"))
+    rows = {"customer": ["a", "b"], "event_time": moment, "known_time": moment, "score": [0.5, 0.25]}
+    offline.append("credit", 1, pa.table(rows))
+    assert check(Actor(), recorded.settings).findings == ()
+    (part,) = (recorded.settings.project_folder / "groups").rglob("*.parquet")
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 1
+    part.write_bytes(content)
+    assert any(part.name in finding.where for finding in check(Actor(), recorded.settings).findings)
 
 
 @pytest.mark.parametrize("table", ["ledger", "labels", "files"])

@@ -12,8 +12,11 @@ from greywater.app.export import write_report
 from greywater.app.results import run_in_json, run_report
 from greywater.app.run import RunOutcome
 from greywater.app.split import cut_at, split_by_time
+from greywater.app.wiring import open_project
 from greywater.config import Settings
 from greywater.errors import AccessDeniedError, EmptyInputError, StoreError, UsageError
+from greywater.featurestore.lineage import Lineage
+from greywater.stores.feature_records import FeatureRecords
 from greywater.stores.records import Records
 from greywater.vocab import Actor, Counts
 
@@ -108,6 +111,15 @@ def test_what_alerts_say_is_frozen_and_the_run_is_audited(labelled: tuple[RunOut
         assert records.check() == []
         with pytest.raises(StoreError):
             records.raise_alerts(outcome.run_id, outcome.alerts[:1])
+
+
+def test_an_alert_can_be_traced_to_the_files(labelled: tuple[RunOutcome, Path]) -> None:
+    outcome, store = labelled
+    with open_project(Settings(store=store), Actor()) as project:
+        lineage = Lineage(FeatureRecords(project.records.database))
+        behind = lineage.upstream("alert", outcome.alerts[0].id)
+    assert behind.of_kind("model") == (outcome.run_id,)
+    assert any("payments" in source for source in behind.of_kind("source"))
 
 
 def test_features_are_removed_and_the_model_is_kept(labelled: tuple[RunOutcome, Path]) -> None:

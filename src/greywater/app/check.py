@@ -14,7 +14,9 @@ from greywater.app.side_records import SIDE_TABLES
 from greywater.app.wiring import Project, open_project
 from greywater.config import Settings
 from greywater.errors import StoreDamagedError, StoreError
+from greywater.stores.feature_records import FeatureRecords
 from greywater.stores.lock import WriterLock
+from greywater.stores.open import open_offline
 from greywater.stores.ports import Finding
 from greywater.vocab import Actor, Progress
 
@@ -102,6 +104,7 @@ def _check(project: Project, progress: Progress | None) -> CheckResult:
         ("verifying payments", project.ledger.check),
         ("verifying other records", project.tables.check),
         ("verifying alerts", project.records.check),
+        ("verifying features", lambda: _feature_findings(project)),
         ("counting rows", count_rows),
         ("comparing counts", lambda: _count_findings(project)),
         ("comparing order", lambda: _known_findings(project)),
@@ -128,6 +131,12 @@ def _check(project: Project, progress: Progress | None) -> CheckResult:
         alerts=alerts,
         records=records,
     )
+
+
+def _feature_findings(project: Project) -> list[Finding]:
+    """The feature groups' files, hashed anew, and what the register says of itself."""
+    offline = open_offline(f"delta:{project.folder}", read_only=True)
+    return [*offline.check(), *FeatureRecords(project.records.database).check()]
 
 
 def _count_findings(project: Project) -> list[Finding]:

@@ -24,6 +24,7 @@ from greywater.app.ingest import IngestRequest, IngestResult, Silent, ingest
 from greywater.app.judging import Judged, Verdict, judge
 from greywater.app.parties import Parties, read_parties
 from greywater.app.split import Split, split_by_time
+from greywater.app.tracing import note_run
 from greywater.app.truth import Truth, TruthReader
 from greywater.app.wiring import Project, open_project
 from greywater.app.workplace import open_workplace
@@ -324,6 +325,7 @@ class _Run:
             )
         )
         self._project.records.raise_alerts(self._id, alerts)
+        note_run(self._project, self._id, [alert.id for alert in alerts])
         return alerts
 
 
