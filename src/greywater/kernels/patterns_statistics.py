@@ -45,6 +45,9 @@ NOTHING = -1
 MANY = 200
 #: Up to so many values of less than 2^26, sums of squares fit int64.
 FEW, SMALL = 1 << 10, 1 << 26
+#: Up to so many values of less than 2^40 (gaps of 12 days), those of their halves of 20 bits do.
+MANY_HALVED, HALVED = 1 << 20, 1 << 40
+HALF, REST = 20, (1 << 20) - 1
 
 
 @kernel
@@ -208,6 +211,8 @@ def _sum_and_spread(values: Int64Array, n: Int, most: Int) -> Any:
             squares += values[place] * values[place]
         low, square_low = np.uint64(total), np.uint64(squares)
         return np.float64(total), spread_numerator(n, low, ZERO, square_low, ZERO)
+    if n <= MANY_HALVED and most < HALVED:
+        return _sum_and_spread_of_halves(values, n)
     low, high, square_low, square_high = ZERO, ZERO, ZERO, ZERO
     for place in range(n):
         value = np.uint64(values[place])
@@ -215,6 +220,23 @@ def _sum_and_spread(values: Int64Array, n: Int, most: Int) -> Any:
         one, two = square_128(value)
         square_low, square_high = add_128(square_low, square_high, one, two)
     return float_of_128(low, high), spread_numerator(n, low, high, square_low, square_high)
+
+
+@kernel
+def _sum_and_spread_of_halves(values: Int64Array, n: Int) -> Any:
+    """The same of values below HALVED: with v = 2^20 a + b the squares are sums of three products that fit 64 bits."""
+    total, tops, crosses, rests = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    for place in range(n):
+        value = values[place]
+        top, rest = value >> HALF, value & REST
+        total += value
+        tops += top * top
+        crosses += top * rest
+        rests += rest * rest
+    top, cross, low = np.uint64(tops), np.uint64(crosses), np.uint64(rests)
+    square_low, square_high = add_128(top << np.uint64(40), top >> np.uint64(24), low, ZERO)
+    square_low, square_high = add_128(square_low, square_high, cross << np.uint64(21), cross >> np.uint64(43))
+    return np.float64(total), spread_numerator(n, np.uint64(total), ZERO, square_low, square_high)
 
 
 @kernel
