@@ -169,7 +169,7 @@ def test_the_same_id_with_other_content_in_another_file(greywater: Callable[...,
 
 
 def test_two_at_once(tmp_path: Path) -> None:
-    rows = "".join(f"t{n},2024-01-01T00:00:00Z,A,B,1,USD\n" for n in range(1_200))
+    rows = "".join(f"t{n},2024-01-01T00:00:00Z,A,B,1,USD\n" for n in range(8_000))
     (tmp_path / "a.csv").write_text(HEADER + rows)
     (tmp_path / "b.csv").write_text(HEADER + rows.replace("t", "u"))
     environment = {**os.environ, "GREYWATER_CHUNK_ROWS": "20"}
@@ -189,7 +189,7 @@ def test_two_at_once(tmp_path: Path) -> None:
     assert patient.returncode == 0, patient.stderr
     assert first.wait() == 0
     checked = subprocess.run([*COMMAND, "check"], cwd=tmp_path, capture_output=True, text=True)
-    assert "2,400 payments of 2 files" in checked.stdout
+    assert "16,000 payments of 2 files" in checked.stdout
 
 
 UNPRIVILEGED = """

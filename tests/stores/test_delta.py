@@ -63,7 +63,7 @@ def test_files_say_their_first_row_and_their_hash(tmp_path: Path) -> None:
     with opened(tmp_path, read_only=True) as ledger:
         assert ledger.file_uris() == [str(path) for path in parts(tmp_path)]
         query = "select count(*), min(seq), max(event_time) is not null from read_parquet(?)"
-        assert duckdb.execute(query, [ledger.file_uris()]).fetchone() == (30, 0, True)
+        assert duckdb.connect().execute(query, [ledger.file_uris()]).fetchone() == (30, 0, True)
     table = DeltaTable(str(tmp_path / "ledger"))
     assert table.transaction_version("greywater.ledger") == 30
     actions = pa.table(table.get_add_actions(flatten=True))

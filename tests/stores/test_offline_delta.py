@@ -42,7 +42,7 @@ def test_duckdb_and_deltalake_read_the_same_rows(store: Any, tmp_path: Path) -> 
     files = store.file_uris("credit", 1)
     assert len(files) == 15
     query = f"SELECT * FROM read_parquet({files}) ORDER BY day, key_high, key_low, event_time, commit"
-    theirs = duckdb.sql(query).to_arrow_table()
+    theirs = duckdb.connect().sql(query).to_arrow_table()
     assert theirs["score"].to_pylist() == ours["score"].to_pylist()
     assert theirs["customer"].to_pylist() == ours["customer"].to_pylist()
     assert str(theirs["day"][0].as_py()) == "2024-01-01"
@@ -50,7 +50,8 @@ def test_duckdb_and_deltalake_read_the_same_rows(store: Any, tmp_path: Path) -> 
     assert table.metadata().partition_columns == ["day"]
     delta = table.to_pyarrow_table(filters=pc.field("day") == datetime.date(2024, 1, 2))
     assert sorted(delta["score"].to_pylist()) == sorted(
-        duckdb.sql(f"SELECT score FROM read_parquet({files}) WHERE day = '2024-01-02'")
+        duckdb.connect()
+        .sql(f"SELECT score FROM read_parquet({files}) WHERE day = '2024-01-02'")
         .to_arrow_table()["score"]
         .to_pylist()
     )

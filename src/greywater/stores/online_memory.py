@@ -40,11 +40,12 @@ class MemoryOnline:
         return records.get(key)
 
     def get_many(self, space: str, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Several, in the order asked for."""
-        records = self._records(space)
+        """Several, in the order asked for, as they stood between two commits."""
         if b"" in keys:
             raise bad_key()
-        return [records.get(key) for key in keys]
+        with self._lock:
+            records = self._records(space)
+            return [records.get(key) for key in keys]
 
     def put_many(self, space: str, items: Iterable[tuple[bytes, bytes]], *, mark: bytes | None = None) -> int:
         """Write records and the mark: all of them, or none where one cannot be written."""
