@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from greywater.app.features import create_features
 from greywater.cli.features import named
 from greywater.cli.training_set import split_of
-from greywater.errors import UsageError
+from greywater.config import Settings
+from greywater.errors import AccessDeniedError, UsageError
+from greywater.vocab import Actor
 
 DEFINITIONS = """
 [[group]]
@@ -165,6 +168,14 @@ def test_a_definition_that_cannot_be_read_says_where(
     (tmp_path / "bad.toml").write_text(text)
     with pytest.raises(SystemExit, match=told):
         said("features", "create", str(tmp_path / "bad.toml"))
+
+
+def test_who_may_not_write_features_makes_no_project(tmp_path: Path) -> None:
+    (tmp_path / "features.toml").write_text(DEFINITIONS)
+    settings = Settings(store=tmp_path / "store")
+    with pytest.raises(AccessDeniedError):
+        create_features(Actor(role="investigator"), settings, tmp_path / "features.toml")
+    assert not settings.store.exists()
 
 
 def test_words_that_name_nothing_are_refused() -> None:

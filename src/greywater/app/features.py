@@ -20,7 +20,8 @@ from greywater.featurestore.definitions import DTYPES, FeatureGroup, FeatureView
 from greywater.featurestore.store import FeatureStore, Written
 from greywater.stores.feature_ports import EVENT_TIME, KNOWN_TIME
 from greywater.stores.feature_records import FeatureRecords
-from greywater.stores.open import open_offline, open_online
+from greywater.stores.open import open_offline, open_online, open_tables
+from greywater.stores.part_reader import file_sha256
 from greywater.stores.project_file import ProjectFile
 from greywater.vocab import Actor
 
@@ -65,22 +66,19 @@ def feature_store(
     StoreError
         There is no such project.
     """
-    if action == "write_features" and ProjectFile.load(settings.project_folder) is None:
-        with open_project(settings, actor, write=True):
-            pass  # a project may begin with features, before any payment
-    with (
-        audited(settings, actor, action, object) as detail,
-        open_project(settings, actor) as project,
-        ExitStack() as stack,
-    ):
-        offline = open_offline(f"delta:{project.folder}", read_only=action == "read_features")
+    reads = action == "read_features"
+    with ExitStack() as stack:
+        detail = stack.enter_context(audited(settings, actor, action, object))
+        if not reads and ProjectFile.load(settings.project_folder) is None:
+            with open_project(settings, actor, write=True):
+                pass  # a project may begin with features, before any payment
+        project = stack.enter_context(open_project(settings, actor))
+        offline = open_offline(f"delta:{project.folder}", read_only=reads)
         served = None
         if serves:
             served = open_online(online or f"lmdb:{project.folder / ONLINE}")
             stack.callback(served.close)
-        from greywater.stores.open import open_tables
-
-        tables = open_tables(f"delta:{project.folder}", read_only=action == "read_features")
+        tables = open_tables(f"delta:{project.folder}", read_only=reads)
         records = FeatureRecords(project.records.database)
         yield FeatureStore(offline, records, actor, online=served, tables=tables), detail
 
@@ -100,8 +98,6 @@ def create_features(actor: Actor, settings: Settings, path: Path) -> list[Featur
 
 def write_features(actor: Actor, settings: Settings, name: str, path: Path, *, version: int | None = None) -> Written:
     """Write the rows of a CSV or Parquet file into a group, once: the same file again writes nothing."""
-    from greywater.stores.part_reader import file_sha256
-
     with feature_store(actor, settings, "write_features", f"rows of {path.name} into {name}") as (store, detail):
         group = store.registry.group(name, version)
         rows, digest = read_rows(path, group), file_sha256(path)
