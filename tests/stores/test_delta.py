@@ -14,7 +14,7 @@ import pytest
 from deltalake import DeltaTable
 
 from greywater.errors import StoreDamagedError, StoreError, StoreLockedError
-from greywater.stores import delta_parts
+from greywater.stores import delta_checkpoint, delta_parts
 from greywater.stores.delta import DeltaLedger
 from greywater.stores.delta_tables import DeltaTables
 from greywater.stores.part_reader import file_sha256
@@ -165,7 +165,7 @@ def test_what_was_never_committed_is_moved_aside(tmp_path: Path) -> None:
 
 
 def test_checkpoints_are_made_and_only_spare_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delta_parts, "CHECKPOINT_EVERY", 3)
+    monkeypatch.setattr(delta_checkpoint, "CHECKPOINT_EVERY", 3)
     filled(tmp_path, 13)
     log = tmp_path / "ledger" / "_delta_log"
     points = sorted(path.name for path in log.glob("*.checkpoint.parquet"))

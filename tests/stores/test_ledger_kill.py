@@ -31,7 +31,7 @@ import os, sys
 from pathlib import Path
 import lmdb
 from deltalake import DeltaTable
-from greywater.stores import durable, delta_log, delta_parts, txindex
+from greywater.stores import durable, delta_checkpoint, delta_log, txindex
 sys.path.insert(0, {here!r})
 from {module} import DeltaLedger, chunk
 
@@ -61,7 +61,7 @@ DeltaTable.create = staticmethod(counted(DeltaTable.create))
 txindex.Staged.commit = counted(txindex.Staged.commit)
 txindex.TransactionIndex.stage = counted(txindex.TransactionIndex.stage)
 txindex.TransactionIndex._begin = counted(txindex.TransactionIndex._begin)
-delta_parts.CHECKPOINT_EVERY = 2
+delta_checkpoint.CHECKPOINT_EVERY = 2
 
 def record(folder):
     print("ready", flush=True)

@@ -22,13 +22,13 @@ from deltalake.transaction import AddAction
 
 from greywater.errors import StoreDamagedError, StoreError
 from greywater.stores import delta_log, durable
+from greywater.stores.delta_checkpoint import make_checkpoint
 from greywater.stores.part_reader import Part, damaged, file_sha256
 from greywater.stores.ports import Finding
 
 __all__ = ["Encoded", "PartTable"]
 
 ROW_GROUP_ROWS: Final = 32_768
-CHECKPOINT_EVERY: Final = 32
 FOOTER: Final = b"greywater"
 #: The microseconds since 1970 of the years 1 to 9999: moments outside have no calendar date to state in a statistic.
 DATED: Final = (-62_135_596_800_000_000, 253_402_300_799_999_999)
@@ -206,20 +206,9 @@ class PartTable:
 
     def checkpoint(self) -> None:
         """Spare readers the old commits, once in a while. Failing is harmless: it is tried again later."""
-        if self.version % CHECKPOINT_EVERY or self.version == 0:
-            return
-        log = self.folder / delta_log.LOG_FOLDER
-        with suppress(OSError, DeltaError, StoreError):
-            self._delta.create_checkpoint()
-            durable.sync_file(log / f"{self.version:020d}.checkpoint.parquet")
-            durable.sync_file(log / "_last_checkpoint")
-            durable.sync_folder(log)
-            for old in range(self.version - 2 * CHECKPOINT_EVERY, -1, -CHECKPOINT_EVERY):
-                path = log / f"{old:020d}.checkpoint.parquet"
-                if not path.exists():
-                    break
-                path.unlink()
-            self._delta = DeltaTable(str(self.folder))
+        if make_checkpoint(self._delta, self.folder):
+            with suppress(OSError, DeltaError):
+                self._delta = DeltaTable(str(self.folder))
 
     def refresh(self) -> None:
         """Take in what another process committed since."""

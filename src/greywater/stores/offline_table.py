@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from greywater.errors import StoreDamagedError, StoreError
+from greywater.errors import StoreDamagedError
 from greywater.stores import delta_log, durable
+from greywater.stores.delta_checkpoint import make_checkpoint
 from greywater.stores.feature_ports import EVENT_TIME, KNOWN_TIME, GroupLayout
 from greywater.stores.offline_files import KNOWN_AT_ONCE, ROW_GROUP_ROWS, GroupFile, file_of_path
 from greywater.stores.offline_log import GroupMark, read_mark, settle_log, write_commit
@@ -29,7 +30,6 @@ from greywater.stores.offline_rows import COMMIT, DAY_US, DayRows, check_layout,
 
 __all__ = ["KEY_PREFIX", "EncodedDay", "GroupTable", "make_table"]
 
-CHECKPOINT_EVERY: Final = 32
 #: Application transactions: how many appends there were, how many rows, and the keys of appends.
 COMMITS: Final = "greywater.commits"
 ROWS: Final = "greywater.rows"
@@ -215,19 +215,7 @@ class GroupTable:
 
     def checkpoint(self) -> None:
         """Spare readers the old commits, once in a while. Failing is harmless: it is tried again later."""
-        if self.version % CHECKPOINT_EVERY or self.version == 0:
-            return
-        log = self.folder / delta_log.LOG_FOLDER
-        with suppress(OSError, DeltaError, StoreError):
-            self._delta.create_checkpoint()
-            durable.sync_file(log / f"{self.version:020d}.checkpoint.parquet")
-            durable.sync_file(log / "_last_checkpoint")
-            durable.sync_folder(log)
-            for old in range(self.version - 2 * CHECKPOINT_EVERY, -1, -CHECKPOINT_EVERY):
-                path = log / f"{old:020d}.checkpoint.parquet"
-                if not path.exists():
-                    break
-                path.unlink()
+        make_checkpoint(self._delta, self.folder)
 
     def settled(self) -> None:
         """Wait until the commits that can be seen are on the disk."""
