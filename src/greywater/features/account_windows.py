@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from greywater.errors import EngineError, RefusedValueError, SnapshotError
+from greywater.errors import RefusedValueError, SnapshotError
 from greywater.features.dictionary import AccountDictionary
 from greywater.features.engine import EngineState
 from greywater.features.feature import Feature
+from greywater.features.ledger_order import int64, times_in_order
 from greywater.features.pair_book import PairBook
 from greywater.features.sides import Side
 from greywater.features.windows import UNITS, WORDS, WindowPlan
@@ -302,26 +303,12 @@ class AccountWindows:
         return f"{','.join(self.plan.labels)} and {self.plan.allowed_lateness} s of lateness"
 
     def _read(self, rows: pa.Table) -> _Block:
-        missing = [name for name in ACCOUNT_COLUMNS if name not in rows.column_names]
-        if missing:
-            raise EngineError(
-                f"the columns {', '.join(missing)} are missing", mend="give rows of the transaction table"
-            )
-        seq = _int64(rows.column("seq"))
-        if not np.array_equal(seq, np.arange(self._next_seq, self._next_seq + len(seq))):
-            found = f"{seq[0]}..{seq[-1]}" if len(seq) else "none"
-            raise EngineError(
-                f"payments {found} do not follow on",
-                where=f"next seq {self._next_seq}",
-                mend="take the ledger in order, each payment once",
-            )
-        time = _int64(rows.column("event_time").cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()))
-        horizon = np.maximum.accumulate(np.concatenate([[self._horizon], time]))[1:]
+        time, horizon = times_in_order(rows, ACCOUNT_COLUMNS, self._next_seq, self._horizon)
         sender = self._accounts.encode(rows.column("sender"))
         receiver = self._accounts.encode(rows.column("receiver"))
         external = self._accounts.external
         outside = np.array([external[sender], external[receiver]], np.bool_)
-        return _Block(time, horizon, _int64(pc.fill_null(rows.column("base_amount"), -1)), sender, receiver, outside)
+        return _Block(time, horizon, int64(pc.fill_null(rows.column("base_amount"), -1)), sender, receiver, outside)
 
     def _run(self, side: Side, payments: Payments) -> tuple[Int64Array, Float64Array]:
         n, windows = len(payments.time), len(self.plan.labels)
@@ -392,10 +379,6 @@ def _flat(column: pa.ChunkedArray) -> pa.Array:
     if isinstance(whole, pa.ChunkedArray):
         whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], whole.type)
     return whole
-
-
-def _int64(column: pa.ChunkedArray) -> Int64Array:
-    return np.ascontiguousarray(column.to_numpy(), np.int64)
 
 
 def _feature(direction: str, statistic: str, label: str, seconds: int) -> Feature:

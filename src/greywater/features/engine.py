@@ -16,6 +16,7 @@ from greywater.features.calendar import check_calendar, compute_calendar
 from greywater.features.catalog import FeatureSet
 from greywater.features.dictionary import AccountDictionary
 from greywater.features.engine_graph import GraphColumns
+from greywater.features.ledger_order import int64, times_in_order
 from greywater.features.payment import compute_payment, pass_through
 from greywater.features.rooms import Rooms
 from greywater.features.sides import Side
@@ -189,24 +190,10 @@ class Engine:
 
     def _read(self, transactions: pa.RecordBatch | pa.Table) -> _Block:
         rows = pa.table(transactions) if isinstance(transactions, pa.RecordBatch) else transactions
-        missing = [name for name in INPUT_COLUMNS if name not in rows.column_names]
-        if missing:
-            raise EngineError(
-                f"the columns {', '.join(missing)} are missing", mend="give rows of the transaction table"
-            )
-        seq = _int64(rows.column("seq"))
-        if not np.array_equal(seq, np.arange(self._next_seq, self._next_seq + len(seq))):
-            found = f"{seq[0]}..{seq[-1]}" if len(seq) else "none"
-            raise EngineError(
-                f"payments {found} do not follow on",
-                where=f"next seq {self._next_seq}",
-                mend="process the ledger in order, each payment once",
-            )
-        time = _int64(rows.column("event_time").cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()))
-        horizon = np.maximum.accumulate(np.concatenate([[self._horizon], time]))[1:]
+        time, horizon = times_in_order(rows, INPUT_COLUMNS, self._next_seq, self._horizon)
         late = time <= horizon - self.features.plan.allowed_lateness * MICROSECOND
         base = rows.column("base_amount")
-        amount = _int64(pc.fill_null(base, -1))
+        amount = int64(pc.fill_null(base, -1))
         sender = self._accounts.encode(rows.column("sender"))
         receiver = self._accounts.encode(rows.column("receiver"))
         scored = ~(self._external(sender) | self._external(receiver))
@@ -439,9 +426,3 @@ class Engine:
             np.array([len(keys)], np.int64),
         )
         self._next_seq, self._horizon = int(state.meta["next_seq"]), int(state.meta["horizon"])
-
-
-def _int64(column: pa.Array | pa.ChunkedArray) -> Int64Array:
-    return np.ascontiguousarray(
-        column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy(), np.int64
-    )
