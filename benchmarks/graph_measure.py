@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +18,15 @@ NO_BUDGET = float("inf")
 
 @dataclass(frozen=True)
 class Timing:
-    """What consecutive calls took: rows done, seconds inside the calls, and microseconds a call."""
+    """What consecutive calls took: rows done, seconds inside the calls, and microseconds a call.
+
+    `cpu_seconds` is what the process computed, `stolen` the share of the machine's time that the host gave to others.
+    """
 
     rows: int
     seconds: float
+    cpu_seconds: float
+    stolen: float
     calls: int
     p50_us: float
     p99_us: float
@@ -30,9 +37,22 @@ class Timing:
         """Rows a second."""
         return self.rows / self.seconds
 
+    @property
+    def cpu_rate(self) -> float:
+        """Rows a second of CPU time."""
+        return self.rows / self.cpu_seconds
+
     def as_json(self) -> dict[str, Any]:
-        """Plain numbers, the rate among them."""
-        return {**asdict(self), "rate": self.rate}
+        """Plain numbers, the rates among them."""
+        return {**asdict(self), "rate": self.rate, "cpu_rate": self.cpu_rate}
+
+
+def stolen_seconds() -> float:
+    """Seconds that the host of a virtual machine gave to others while it had work, over all cores; 0 where unknown."""
+    counts = Path("/proc/stat")
+    if not counts.is_file():
+        return 0.0
+    return int(counts.read_text().split("\n", 1)[0].split()[8]) / os.sysconf("SC_CLK_TCK")
 
 
 def timed(call: Callable[[int, int], Any], begin: int, end: int, chunk: int, budget_s: float = NO_BUDGET) -> Timing:
@@ -50,7 +70,7 @@ def timed(call: Callable[[int, int], Any], begin: int, end: int, chunk: int, bud
     if end <= begin or chunk < 1:
         raise ValueError(f"rows [{begin}, {end}) in chunks of {chunk}: there is nothing to time")
     clock, spent, position = time.perf_counter, [], begin
-    started = clock()
+    started, computed, stolen = clock(), time.process_time(), stolen_seconds()
     while position < end:
         upto = min(position + chunk, end)
         before = clock()
@@ -60,10 +80,14 @@ def timed(call: Callable[[int, int], Any], begin: int, end: int, chunk: int, bud
         position = upto
         if after - started > budget_s:
             break
+    cpu_seconds = time.process_time() - computed
+    stolen = (stolen_seconds() - stolen) / ((clock() - started) * (os.cpu_count() or 1))
     micros = np.array(spent) * 1e6
     return Timing(
         rows=position - begin,
         seconds=float(sum(spent)),
+        cpu_seconds=cpu_seconds,
+        stolen=stolen,
         calls=len(spent),
         p50_us=float(np.median(micros)),
         p99_us=float(np.quantile(micros, 0.99, method="higher")),

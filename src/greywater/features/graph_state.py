@@ -35,8 +35,9 @@ from greywater.vocab import Float64Array, Int64Array
 
 __all__ = ["GraphFootprint", "GraphSnapshot", "GraphState"]
 
-#: Payments appended before the first of them is looked at. Changes no value.
-BLOCK = 1_024
+#: Payments appended before the first of them is looked at, and how many times as many where threads must meet after
+#: each block. Change no value.
+BLOCK, SIDE_BY_SIDE = 2_048, 4
 #: Payments a thread takes at a time, and the fewest that are worth a second thread.
 PIECE, PARALLEL_FROM = 256, 512
 #: Stamps a thread may use up before its marks are wiped, well inside int32.
@@ -135,6 +136,10 @@ class GraphState:
         """The accounts' lists, the accounts' numbers, and which payment the lists count as 0; to be read, not kept."""
         return self._graph, self._table, self._base
 
+    @property
+    def _block(self) -> int:
+        return BLOCK if self._pool is None else BLOCK * SIDE_BY_SIDE
+
     def append(
         self,
         senders: Int64Array,
@@ -146,8 +151,9 @@ class GraphState:
         """Take payments in without computing their columns. Parameters as for `process`."""
         senders, receivers, time, amount = (_own(column) for column in (senders, receivers, time, amount))
         arrivals = self._arrivals(senders, receivers, time, amount, keep, None)
-        for begin in range(0, len(time), BLOCK):
-            self._take(arrivals, senders, receivers, begin, min(begin + BLOCK, len(time)))
+        block = self._block
+        for begin in range(0, len(time), block):
+            self._take(arrivals, senders, receivers, begin, min(begin + block, len(time)))
 
     def process(
         self,
@@ -188,8 +194,9 @@ class GraphState:
         senders, receivers, time, amount = (_own(column) for column in (senders, receivers, time, amount))
         arrivals = self._arrivals(senders, receivers, time, amount, keep, skip)
         ints, floats = into or (_columns(self._ints, n, np.int64), _columns(self._floats, n, np.float64))
-        for begin in range(0, n, BLOCK):
-            end = min(begin + BLOCK, n)
+        block = self._block
+        for begin in range(0, n, block):
+            end = min(begin + block, n)
             self._take(arrivals, senders, receivers, begin, end)
             self._compute(arrivals, begin, end, ints, floats)
         return ints[:, :n], floats[:, :n]
@@ -331,7 +338,7 @@ class GraphState:
     def _grow(self, bound: int, payments: int) -> bool:
         """Make the arena longer where most of it is in sight still; False where packing is worth its while."""
         held, live = len(self._graph.entries), self._ages.later_than(bound)
-        size = held + int(held * GROWTH) + 8 * (BLOCK + payments)
+        size = held + int(held * GROWTH) + 8 * (self._block + payments)
         if live is None or live < GROW_FROM * size or size > len(self._arena) or self._lowers_numbers:
             return False
         rows = self._arena[:size]
