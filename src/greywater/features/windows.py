@@ -9,6 +9,7 @@ import numpy as np
 
 from greywater.errors import UsageError
 from greywater.features.feature import Feature
+from greywater.features.window_labels import window_label
 from greywater.kernels.windows import COUNTS, FLOATS, OWN_RATIOS, LookBack
 
 __all__ = ["WindowPlan", "window_label"]
@@ -45,20 +46,6 @@ TYPOLOGIES: dict[tuple[str, str], tuple[str, ...]] = {
     ("out", "sum"): ("gather-scatter", "stack", "cycle"),
     ("in", "sum"): ("gather-scatter", "stack", "cycle"),
 }
-
-
-def window_label(seconds: int) -> str:
-    """Short name of a window.
-
-    Examples
-    --------
-    >>> [window_label(s) for s in (3600, 86400, 30 * 86400, 5400, 90)]
-    ['1h', '1d', '30d', '90m', '90s']
-    """
-    for length, letter in ((DAY, "d"), (3600, "h"), (60, "m")):
-        if seconds % length == 0:
-            return f"{seconds // length}{letter}"
-    return f"{seconds}s"
 
 
 @dataclass(frozen=True)
