@@ -14,15 +14,13 @@ from greywater.cli.output import settings_of, show_rows, show_warnings, write_js
 from greywater.cli.progress import Shown
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from greywater.featurestore.splits import Split
 
 __all__ = ["listed", "make", "remake"]
 
 Labels = Annotated[
-    Path,
-    typer.Argument(metavar="LABELS", readable=False, help="Label rows: .csv or .parquet, ids, times, keys, label."),
+    str,
+    typer.Argument(metavar="LABELS", help="Label rows: .csv or .parquet, or the word `recorded`: the project's own."),
 ]
 Format = Annotated[str, typer.Option("--format", metavar="NAME", help="csv, tsv, npy, parquet or tfrecord.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to make; must not be there.")]
@@ -52,35 +50,29 @@ def make(
     """Make a training set: for each label row what was known at its moment, and nothing later.
 
     The label rows have the columns row_id, event_time, the keys of the view's groups, the view's label, known_since
-    (from when on the label was known) and the values that come with a request.
+    (from when on the label was known) and the values that come with a request. With `recorded` instead of a file they
+    are the project's payments (tx_id, sender, receiver, sender_customer, receiver_customer) with its own labels.
 
     Examples
 
         greywater training-set make risk labels.csv --name autumn --from 2024-01-01 --to 2024-10-01 --out autumn
 
+        greywater training-set make risk recorded --name own --from 2024-01-01 --to 2024-10-01 --out own
+
         greywater training-set make risk labels.parquet --name g --from 2024-01-01 --to 2024-10-01 --out g \
 --split group=customer:0.7,0.1,0.2 --format tfrecord
     """
-    from greywater.app.features import feature_store
+    from greywater.app.training_sets import make_training_set
     from greywater.featurestore.part_files import FileLayout
     from greywater.featurestore.training_record import TrainingQuery
     from greywater.vocab import Actor
 
     settings = settings_of(store, project)
-    word, number = named(view)
     query = TrainingQuery(name, version, begin, end, split_of(split, seed), row_id=row_id, as_known_at=known)
     layout: Any = FileLayout(format)  # type: ignore[arg-type]
-    with (
-        Shown(),
-        feature_store(Actor(project=settings.project), settings, "write_features", f"training set {name}") as (
-            held,
-            detail,
-        ),
-    ):
-        chosen = held.registry.view(word, number)
-        manifest = held.write_training_set(chosen, read_labels(labels), query, out, layout)
-        detail.update(rows=manifest.record.rows, sha256=manifest.record.sha256)
-    _show(manifest.record, out, json)
+    with Shown():
+        record = make_training_set(Actor(project=settings.project), settings, named(view), labels, query, out, layout)
+    _show(record, out, json)
 
 
 def listed(store: Store = None, project: Project = None, json: Json = None) -> None:
@@ -129,21 +121,15 @@ def remake(
 
         greywater training-set remake autumn labels.csv --out again --store ./bank
     """
-    from greywater.app.features import feature_store
+    from greywater.app.training_sets import remake_training_set
     from greywater.featurestore.part_files import FileLayout
-    from greywater.featurestore.writers import save_training_set
     from greywater.vocab import Actor
 
     settings = settings_of(store, project)
-    word, version = named(name)
     layout: Any = FileLayout(format)  # type: ignore[arg-type]
-    with (
-        Shown(),
-        feature_store(Actor(project=settings.project), settings, "read_features", f"training set {name}") as (held, _),
-    ):
-        made = held.remake(word, read_labels(labels), version=version)
-        save_training_set(made, out, layout)
-    _show(made.record, out, json)
+    with Shown():
+        record = remake_training_set(Actor(project=settings.project), settings, named(name), labels, out, layout)
+    _show(record, out, json)
 
 
 def split_of(words: str, seed: int) -> Split | None:
@@ -174,33 +160,6 @@ def split_of(words: str, seed: int) -> Split | None:
     if kind == "none":
         return None
     raise UsageError(f"there is no split {words!r}", where="--split", mend=mend)
-
-
-def read_labels(path: Path) -> pa.Table:
-    """Label rows of a CSV or Parquet file; event_time and known_since are moments.
-
-    Raises
-    ------
-    FormatError
-        The file cannot be read.
-    """
-    import pyarrow as pa
-    from pyarrow import csv, parquet
-
-    from greywater.errors import FormatError
-
-    moment = pa.timestamp("us", tz="UTC")
-    kinds = {"event_time": moment, "known_since": moment, "row_id": pa.string()}
-    try:
-        if path.suffix == ".parquet":
-            return parquet.read_table(path)
-        return csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=kinds, strings_can_be_null=True))
-    except FileNotFoundError:
-        raise FormatError("there is no such file", where=str(path)) from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise FormatError(
-            f"the label rows cannot be read: {error}", where=str(path), mend="give .csv or .parquet"
-        ) from None
 
 
 def _show(record: Any, out: Path, json: str | None) -> None:
