@@ -16,6 +16,7 @@ from greywater.featurestore import window_records
 from greywater.featurestore.definitions import FeatureField, FeatureGroup, FeatureView, RequestValue, ViewFeature
 from greywater.featurestore.vectors import OnlineView
 from greywater.featurestore.window_records import WindowWriter, window_group, window_reader
+from greywater.stores.feature_ports import Online
 from greywater.stores.online_memory import MemoryOnline
 from tests.features.payments import as_table, random_payments
 from tests.features.test_account_windows import PLAN, same, twin
@@ -27,8 +28,8 @@ KEY = (GROUP.name, GROUP.version)
 ALL = FeatureView("all", 1, tuple(ViewFeature(*KEY, field.name) for field in GROUP.features))
 
 
-def opened(view: FeatureView = ALL, **more: Any) -> OnlineView:
-    return OnlineView(view, {KEY: GROUP, **more}, MemoryOnline(), windows={KEY: window_reader(PLAN)})
+def opened(engine: AccountWindows | None = None, online: Online | None = None) -> OnlineView:
+    return OnlineView(ALL, {KEY: GROUP}, online or MemoryOnline(), windows={KEY: window_reader(PLAN, engine)})
 
 
 def histories(payments: list[Paid]) -> dict[str, tuple[list[Held], list[Held]]]:
@@ -109,9 +110,32 @@ def test_an_account_with_too_many_payments_is_served_until_a_value_changes_then_
     for ask in (lambda: view.vector("a", at_us=start + HOUR), lambda: view.vectors(["b", "a"], at_us=start + HOUR)):
         with pytest.raises(StoreError, match="engine process"):
             ask()
+    with pytest.raises(StoreError, match="engine process"):
+        opened(AccountWindows(PLAN), view.online).vector("a", at_us=start + HOUR)
     again = opened()
     assert WindowWriter(again, PLAN, most_held=9).write(taken) == 2
     assert again.vector("a", at_us=start + HOUR)[place] == 8
+
+
+def test_the_engine_answers_for_accounts_of_which_a_record_holds_too_little() -> None:
+    start = 19_000 * DAY_US
+    engine = AccountWindows(PLAN)
+    taken = engine.take(as_table(random_payments(3, 80)))
+    view = opened(engine)
+    WindowWriter(view, PLAN, most_held=0).write(taken)
+    moments = [int(taken.event_us.max()) + step for step in (0, HOUR // 3, HOUR, 100 * DAY_US)]
+    expected = opened()
+    WindowWriter(expected, PLAN).write(taken)
+    for moment in moments:
+        asked = [*taken.accounts, "nobody"]
+        assert np.array_equal(
+            view.vectors(asked, at_us=moment, as_numpy=True),
+            expected.vectors(asked, at_us=moment, as_numpy=True),
+            equal_nan=True,
+        )
+    assert engine.values_at("nobody", start) is None
+    with pytest.raises(RefusedValueError, match="before the account's last payment"):
+        engine.values_at(taken.accounts[0], 0)
 
 
 def test_taken_again_a_block_writes_the_same_records() -> None:

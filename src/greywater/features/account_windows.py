@@ -330,6 +330,43 @@ class AccountWindows:
         accounts = np.empty(len(codes), object)
         for s in (0, 1):
             accounts[firsts % 2 == s] = names[s].to_pylist()
+        rows = partial(self._rows, table, own, sides)
+        return Taken(self._next_seq, tuple(accounts), *self._laid_out(codes), rows)
+
+    def values_at(self, account: str, time_us: int) -> tuple[list[int | float], int] | None:
+        """The values of an account at a moment, and the next one at which any changes if no payment comes.
+
+        Parameters
+        ----------
+        account : str
+        time_us : int
+            Microseconds since 1970, not before the account's last payment.
+
+        Returns
+        -------
+        (list of int and float, int) or None
+            As `WindowReader.values_at`; None where no payment of the account was taken.
+
+        Raises
+        ------
+        RefusedValueError
+            The moment is before the account's last payment.
+        """
+        code = self._accounts.code(account)
+        if code is None or self._accounts.external[code]:
+            return None
+        event, _, _, _, tail, _ = self._laid_out(np.array([code], np.int64))
+        if time_us < int(event[0]):
+            raise RefusedValueError(
+                f"the moment {time_us} is before the account's last payment at {int(event[0])}",
+                mend="ask for that moment or a later one; the past is in the offline store",
+            )
+        return self.reader.values_at(tail, time_us)
+
+    def _laid_out(
+        self, codes: Int64Array
+    ) -> tuple[Int64Array, Int64Array, Int64Array, Float64Array, Int64Array, Int64Array]:
+        """Of accounts: last event, next change, counts, floats, payments that a window may want, where those begin."""
         windows, n = len(self.plan.labels), len(codes)
         events, counts = np.empty(n, np.int64), np.empty((2, n), np.int64)
         sent, received = self._sides[0].lists, self._sides[1].lists
@@ -342,8 +379,7 @@ class AccountWindows:
             sent, received, self._look, codes, self._horizon, events, counts, begins, tails, scratch[0], ints, floats,
             scratch[1], changes,
         )  # fmt: skip
-        rows = partial(self._rows, table, own, sides)
-        return Taken(self._next_seq, tuple(accounts), events, changes, ints, floats, tails, begins, rows)
+        return events, changes, ints, floats, tails, begins
 
     def _rows(self, table: pa.Table, own: list[np.ndarray], sides: list[tuple[Int64Array, Float64Array]]) -> pa.Table:
         """Sender, then receiver, of each payment; a party outside the bank has no row, a self-payment one."""

@@ -51,6 +51,10 @@ class AccountDictionary:
         indices: NDArray[np.int32] = encoded.indices.to_numpy(zero_copy_only=False)
         return table[indices]
 
+    def code(self, account: str) -> int | None:
+        """The code of an id, None where it was never met."""
+        return self._codes.get(account)
+
     @property
     def external(self) -> NDArray[np.bool_]:
         """bool[accounts], True for parties outside the bank."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
 
 from greywater.errors import StoreError, UsageError
-from greywater.features.account_windows import Taken, WindowReader
+from greywater.features.account_windows import AccountWindows, Taken, WindowReader
 from greywater.features.windows import WindowPlan
 from greywater.featurestore.definitions import FeatureField, FeatureGroup, Value
 from greywater.featurestore.packing import COMPLETE, FLAGS, MOVING, OVERFULL
-from greywater.featurestore.sections import GroupKey, Section
+from greywater.featurestore.sections import Section
 from greywater.featurestore.vectors import Moving, OnlineView
 from greywater.kernels.lists import NEVER
 
@@ -49,7 +49,7 @@ def window_group(plan: WindowPlan, *, name: str = "account_windows", version: in
     return FeatureGroup(name, version, ("account",), ("string",), fields, description=words)
 
 
-def window_reader(plan: WindowPlan) -> Moving:
+def window_reader(plan: WindowPlan, engine: AccountWindows | None = None) -> Moving:
     """What works out the values of a record at a moment when those stored are no longer true.
 
     Give it to `OnlineView` for the group of the windows.
@@ -58,13 +58,19 @@ def window_reader(plan: WindowPlan) -> Moving:
     ----------
     plan : WindowPlan
         The windows of that group.
+    engine : AccountWindows, optional
+        Holds every payment: answers for accounts of which a record does not. Without it such an account is refused.
     """
     reader = WindowReader(plan)
     places = {name: place for place, name in enumerate(reader.names)}
     pickers: dict[int, Any] = {}
 
     def read(fields: tuple[Any, ...], record: bytes, moment: int, section: Section) -> Sequence[Value]:
-        if fields[FLAGS] & OVERFULL:
+        found = None
+        if fields[FLAGS] & OVERFULL and engine is not None:
+            account = record[section.layout.structure.size :].decode()
+            found = engine.values_at(account, moment)
+        if fields[FLAGS] & OVERFULL and found is None:
             raise StoreError(
                 f"the account has more than {MOST_HELD:,} payments that its windows may want, and a value has changed",
                 where=section.space,
@@ -74,8 +80,10 @@ def window_reader(plan: WindowPlan) -> Moving:
         if pick is None:
             wanted = [places[one.field.name] for one in section.layout.stored]
             pick = pickers[section.layout.card] = itemgetter(*wanted) if len(wanted) > 1 else _only(wanted[0])
-        tail = np.frombuffer(record, np.int64, offset=section.layout.structure.size)
-        values: Sequence[Value] = pick(reader.values_at(tail, moment)[0])
+        if found is None:
+            tail = np.frombuffer(record, np.int64, offset=section.layout.structure.size)
+            found = reader.values_at(tail, moment)
+        values: Sequence[Value] = pick(found[0])
         return values
 
     return read
@@ -91,7 +99,8 @@ class WindowWriter:
     plan : WindowPlan
         Its windows.
     most_held : int
-        Payments a record holds at most; an account with more is answered, once a value has changed, by the engine only.
+        Payments a record holds at most; of an account with more it holds the name, and once a value has changed the
+        engine answers (`window_reader`).
 
     Raises
     ------
@@ -154,22 +163,18 @@ class WindowWriter:
         fixed["card"], fixed["event"], fixed["change"] = layout.card, taken.event_us[kept], taken.change_us[kept]
         fixed["events"] = taken.event_us[kept][:, None]
         fixed["flags"] = COMPLETE | MOVING | np.where(overfull, OVERFULL, 0)
-        fixed["tail"] = np.where(overfull, 0, 8 * (ends - starts))
+        names = [taken.accounts[k].encode() if full else b"" for k, full in zip(kept, overfull, strict=True)]
+        fixed["tail"] = np.where(overfull, [len(name) for name in names], 8 * (ends - starts))
         counts = taken.counts.shape[1]
         for place, one in enumerate(layout.stored):
             column = self._places[one.field.name]
             values = taken.counts[:, column] if column < counts else taken.floats[:, column - counts]
             fixed[f"v{place}"] = values[kept]
         heads, tails, size = fixed.tobytes(), taken.tails.view(np.uint8), layout.structure.size
-        for row, (start, end, full) in enumerate(zip(starts.tolist(), ends.tolist(), overfull.tolist(), strict=True)):
-            tail = b"" if full else tails[8 * start : 8 * end].tobytes()
+        for row, (start, end, name) in enumerate(zip(starts.tolist(), ends.tolist(), names, strict=True)):
+            tail = name or tails[8 * start : 8 * end].tobytes()
             yield heads[row * size : (row + 1) * size] + tail
 
 
 def _only(place: int) -> Any:
     return lambda values: (values[place],)
-
-
-def windows_of(groups: Mapping[GroupKey, WindowPlan]) -> dict[GroupKey, Moving]:
-    """`window_reader` for each group of windows, as `OnlineView` wants them."""
-    return {key: window_reader(plan) for key, plan in groups.items()}
