@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from greywater.app.parties import read_parties
-from greywater.featurestore.training_record import TrainingQuery
+from greywater.featurestore.training_record import TrainingQuery, moment_us
 from greywater.stores.feature_ports import microseconds
 from greywater.stores.ports import Ledger, Tables
 from greywater.vocab import EXTERNAL_PREFIX, Int64Array
@@ -34,7 +35,7 @@ def recorded_label_rows(ledger: Ledger, tables: Tables, query: TrainingQuery, la
     tables : Tables
         Labels, accounts, parties.
     query : TrainingQuery
-        Its times and the names of its columns; `as_known_at` must be filled in.
+        Its times and the names of its columns; without `as_known_at` what is known now counts.
     label : str
         What the column of the labels is called.
 
@@ -44,7 +45,8 @@ def recorded_label_rows(ledger: Ledger, tables: Tables, query: TrainingQuery, la
         Row id (the payment's), tx_id, sender, receiver, sender_customer, receiver_customer, the event time, label
         (int64) and known_since.
     """
-    known = _Labels.read(tables, query.as_known_at)
+    by = time.time_ns() // 1000 if query.as_known_at is None else moment_us(query.as_known_at)
+    known = _Labels.read(tables, by)
     customers = read_parties(tables).customer_of or {}
     names = pa.array(list(customers), pa.string())
     behind = pa.array(list(customers.values()), pa.string())
@@ -95,7 +97,7 @@ class _Labels:
         self._since = np.append(microseconds(self._labels["known_since"]), 0)
 
     @classmethod
-    def read(cls, tables: Tables, known_at: object) -> _Labels:
+    def read(cls, tables: Tables, known_at: int) -> _Labels:
         """Read the table of labels; `known_at` in microseconds since 1970."""
         empty = pa.schema([("id", pa.string()), ("label", pa.int8()), ("known_since", MOMENT)]).empty_table()
         table = tables.read("labels")
