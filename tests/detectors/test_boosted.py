@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from greywater.detectors import trees
 from greywater.detectors.boosted import Boosted, BoostedParameters
 from greywater.detectors.detector import Validation
 from greywater.detectors.metrics import average_precision, roc_auc
+from greywater.detectors.monotone import DIRECTIONS, monotone_signs
 from greywater.detectors.trees import read_trees
+from greywater.detectors.xgboosted import XGBoosted
 from greywater.errors import DetectorError
 from greywater.stores.blocks import TableRows
 from greywater.vocab import Int64Array, TrainingTable
@@ -150,7 +153,7 @@ def test_the_threshold_follows_the_stated_costs() -> None:
 
 def test_a_tree_may_choose_from_enough_columns_however_few_there_are() -> None:
     for columns, share in ((3, 1.0), (28, 1.0), (56, 0.5), (280, 0.1), (2_000, 0.1)):
-        assert trees._settings(BoostedParameters(feature_fraction=0.1), columns, 7, 1)["feature_fraction"] == share
+        assert trees.column_share(BoostedParameters(feature_fraction=0.1), columns) == share
 
 
 def test_notes_are_added_and_saved(tmp_path: Path) -> None:
@@ -276,3 +279,61 @@ def test_it_beats_chance_on_reference_payments(shared_data: Path) -> None:
     precision = average_precision(truth, detector.score(test))
     assert precision is not None
     assert precision > 5 * truth.mean()
+
+
+NEW_PAYEES = "sender.out.new_counterparties.7d"
+
+
+@pytest.mark.parametrize("kind", [Boosted, XGBoosted])
+def test_declared_columns_push_one_way_only_where_asked(kind: type[Boosted]) -> None:
+    draw = np.random.default_rng(4)
+    rows = 3_000
+    few = draw.poisson(3, rows).astype(np.float64)
+    other = draw.normal(size=rows)
+    # In this sample fewer new payees look worse: what the field knows forbids to learn it.
+    y = (draw.random(rows) < 0.05 + 0.3 * (few < 2) + 0.1 * (other > 1)).astype(np.int64)
+    X = TableRows(pa.table({NEW_PAYEES: few, "other": other}))
+    ladder = np.arange(12.0)
+    steps = TableRows(pa.table({NEW_PAYEES: ladder, "other": np.zeros(12)}))
+    free = kind(QUICK, threads=1).fit(X, y).score(steps)
+    bound = kind(replace(QUICK, monotone=True), threads=1).fit(X, y).score(steps)
+    assert (np.diff(free) < 0).any()
+    assert (np.diff(bound) >= 0).all()
+
+
+def test_declared_directions_are_in_the_documents_and_only_theirs_are_bound() -> None:
+    names = (NEW_PAYEES, "payment.amount", "temporal_cycle.length_3.7d", "temporal_cycle.duration.7d",
+             "scatter_gather.truncated.6h")  # fmt: skip
+    assert monotone_signs(names).tolist() == [1, 0, 1, 0, 0]
+    page = (Path(__file__).parents[2] / "docs" / "boosted.md").read_text("utf-8")
+    for direction in DIRECTIONS:
+        assert direction.why in page
+
+
+def test_where_only_some_laundering_is_labelled_probabilities_are_of_all_of_it() -> None:
+    """Labels are given to 40 % of the laundering, at random: the assumption of Elkan and Noto."""
+    draw = np.random.default_rng(5)
+
+    def drawn(rows: int) -> tuple[TableRows, Int64Array, Int64Array]:
+        truth = (draw.random(rows) < 0.2).astype(np.int64)
+        X = TableRows(pa.table({"a": draw.normal(size=rows) + 4 * truth, "b": draw.normal(size=rows)}))
+        return X, truth, truth * (draw.random(rows) < 0.4)
+
+    (X, _, labelled), (later, _, told), (test, truth, _) = drawn(6_000), drawn(6_000), drawn(6_000)
+    held = Validation(later, told)
+    plain = Boosted(QUICK, threads=1).fit(X, labelled, validation=held)
+    unknown = Boosted(replace(QUICK, positives_unlabelled=True), threads=1).fit(X, labelled, validation=held)
+    assert unknown.card["labelled_share"] == pytest.approx(0.4, abs=0.06)
+    assert plain.probability(test).mean() == pytest.approx(0.4 * truth.mean(), rel=0.15)
+    assert unknown.probability(test).mean() == pytest.approx(truth.mean(), rel=0.15)
+    assert unknown.probability(test).max() <= 1
+    assert np.array_equal(unknown.score(test), plain.score(test))
+    assert "unknown" in unknown.card["notes"][0]
+
+
+def test_the_share_of_labelled_laundering_is_saved(tmp_path: Path) -> None:
+    X, y = made(800, 1)
+    later, truth = made(500, 2)
+    fitted = Boosted(replace(QUICK, positives_unlabelled=True)).fit(X, y, validation=Validation(later, truth))
+    fitted.save(tmp_path)
+    assert np.array_equal(Boosted.load(tmp_path).probability(later), fitted.probability(later))

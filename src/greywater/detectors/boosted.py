@@ -1,7 +1,8 @@
-"""The supervised detector: gradient-boosted trees (LightGBM) on labelled payments."""
+"""The supervised detector: gradient-boosted trees on labelled payments, LightGBM's where nothing else is said."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,14 +22,14 @@ from greywater.detectors.saved import (
     refuse_unusable_labels,
     write_folder,
 )
+from greywater.detectors.single_row import TreeArrays
 from greywater.detectors.threshold import Threshold, require_costs
-from greywater.detectors.trees import BoostedParameters, grow_trees, read_trees
+from greywater.detectors.trees import BoostedParameters, LightGBM, TreeLibrary
 from greywater.errors import DetectorError
 from greywater.vocab import Float64Array, Int64Array, Progress, TrainingTable
 
 __all__ = ["Boosted", "BoostedParameters"]
 
-MODEL: Final = "model.txt"
 LIMITS: Final = (
     "Finds what resembles the laundering it was shown; a new scheme needs the anomaly detector or a rule.",
     "Probabilities hold for the share of laundering in the validation slice; when that drifts, fit again.",
@@ -36,11 +37,13 @@ LIMITS: Final = (
 
 
 class Boosted:
-    """LightGBM behind the Detector contract.
+    """LightGBM behind the Detector contract; `XGBoosted` is the same on XGBoost.
 
     The score is the raw margin (log-odds before calibration), the probability Platt's sigmoid of it fitted on the
-    validation slice, the contributions LightGBM's exact SHAP values: they and the base value in the last column sum to
-    the score. The same rows, labels and seed give the same model, whatever the number of threads.
+    validation slice, the contributions the library's SHAP values: they and the base value in the last column sum to
+    the score. Trees are exported to plain arrays and scored in a kernel, so that one row costs microseconds
+    (`score_row`) and has the bits of the batch. The same rows, labels and seed give the same model, whatever the
+    number of threads.
 
     Parameters
     ----------
@@ -57,6 +60,8 @@ class Boosted:
 
     kind: ClassVar[str] = "boosted"
     needs_labels: ClassVar[bool] = True
+    #: What grows the trees.
+    library: ClassVar[TreeLibrary] = LightGBM()
 
     def __init__(
         self,
@@ -128,15 +133,22 @@ class Boosted:
                 "No validation slice with laundering and honest payments: a fixed number of trees, the probability is "
                 "the sigmoid of the bare margin, and the threshold was chosen on the training slice."
             )
-        booster, best = grow_trees(
+        booster, best = self.library.grow(
             X, labels, weight, judged, self._parameters, seed=self._seed, threads=self._threads, progress=progress
         )
-        fitted = _Fitted(X.names, booster, Platt(1.0, 0.0, fitted=False), Threshold(float("inf"), "f1"))
+        platt, threshold = Platt(1.0, 0.0, fitted=False), Threshold(float("inf"), "f1")
+        fitted = _Fitted(X.names, booster, self.library.arrays(booster), platt, threshold)
         self._fitted = fitted
         held = judged or Validation(X, labels)
         score, truth = self.score(held.X), np.asarray(held.y)
         if judged is not None:
             fitted.platt = Platt.fit(truth, score)
+        if self._parameters.positives_unlabelled:
+            fitted.labelled_share = float(np.mean(fitted.platt(score[truth == 1])))
+            notes.append(
+                f"Payments without a label count as unknown: about {fitted.labelled_share:.0%} of the laundering is "
+                "taken to be labelled, and probabilities are divided by that share."
+            )
         missed, wasted = self._costs
         fitted.threshold = Threshold.choose(truth, score, by=self._threshold_by, cost_missed=missed, cost_wasted=wasted)
         measures = measure_payments(truth, score, fitted.threshold.value, cost_missed=missed, cost_wasted=wasted)
@@ -153,8 +165,9 @@ class Boosted:
                 "trees": best,
                 "measured_on": "training" if judged is None else "validation",
                 "measures": asdict(measures),
-                "calibration": asdict(calibration(truth, fitted.platt(score))),
-                "most_used": _most_used(booster, X.names),
+                "calibration": asdict(calibration(truth, self.calibrate(score))),
+                "labelled_share": fitted.labelled_share,
+                "most_used": _most_used(self.library.gain(booster), X.names),
                 "limits": list(LIMITS),
                 "notes": notes,
             }
@@ -167,10 +180,12 @@ class Boosted:
         refuse_other_columns(fitted.names, X.names, "score")
         scores = np.empty(X.rows)
         for start, rows in matrices(X):
-            scores[start : start + len(rows)] = fitted.booster.predict(
-                rows, raw_score=True, num_threads=self._threads, validate_features=False
-            )
+            scores[start : start + len(rows)] = fitted.arrays.margins(rows, self._threads or os.cpu_count() or 1)
         return scores
+
+    def score_row(self, row: Float64Array) -> float:
+        """Raw margin of one row float64[features] in the order of `names`, with the bits of `score`."""
+        return self._known().arrays.margin(row)
 
     def probability(self, X: TrainingTable) -> Float64Array:
         """Chance of laundering float64[n] in [0, 1], in the order of the score."""
@@ -178,21 +193,21 @@ class Boosted:
 
     def calibrate(self, score: Float64Array) -> Float64Array:
         """Probabilities of scores already at hand, float64[n]."""
-        return self._known().platt(score)
+        fitted = self._known()
+        chance: Float64Array = fitted.platt(score)
+        return chance if fitted.labelled_share == 1.0 else np.minimum(chance / fitted.labelled_share, 1.0)
 
     def explain(self, X: TrainingTable) -> Float64Array:
-        """Exact SHAP contributions float64[n, features + 1]; each row sums to its score."""
+        """SHAP contributions float64[n, features + 1]; each row sums to its score."""
         fitted = self._known()
         refuse_other_columns(fitted.names, X.names, "explain")
         parts = [np.empty((0, len(fitted.names) + 1))]
         for _, rows in matrices(X):
-            parts.append(
-                fitted.booster.predict(rows, pred_contrib=True, num_threads=self._threads, validate_features=False)
-            )
+            parts.append(self.library.contributions(fitted.booster, rows, self._threads))
         return np.concatenate(parts)
 
     def save(self, folder: Path) -> None:
-        """Write model.txt (LightGBM's own text) and detector.json, which holds its SHA-256."""
+        """Write the library's own text and detector.json, which holds its SHA-256."""
         fitted = self._known()
         description = {
             "names": list(fitted.names),
@@ -201,9 +216,10 @@ class Boosted:
             "parameters": asdict(self._parameters),
             "seed": self._seed,
             "costs": list(self._costs),
+            "labelled_share": fitted.labelled_share,
             "card": fitted.card,
         }
-        write_folder(folder, self.kind, description, {MODEL: fitted.booster.model_to_string().encode()})
+        write_folder(folder, self.kind, description, {self.library.file: self.library.write(fitted.booster).encode()})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -222,14 +238,16 @@ class Boosted:
             missed, wasted = document["costs"]
             detector = cls(BoostedParameters(**document["parameters"]), seed=int(document["seed"]))
             detector._costs = (missed, wasted)
-            booster = read_trees(files[MODEL].decode())
+            booster = cls.library.read(files[cls.library.file].decode())
+            arrays = cls.library.arrays(booster)
+            labelled = float(document.get("labelled_share", 1.0))
             card = dict(document["card"])
         except (KeyError, TypeError, ValueError) as error:
             raise DetectorError(f"the description is damaged: {error}", where=str(folder), mend=MEND) from error
-        if not isinstance(platt, Platt) or booster.num_feature() != len(names):
+        if not isinstance(platt, Platt) or arrays.features != len(names) or not 0 < labelled <= 1:
             raise DetectorError("the model and its description do not fit", where=str(folder), mend=MEND)
         detector._threshold_by = "cost" if threshold.by == "cost" else "f1"
-        detector._fitted = _Fitted(names, booster, platt, threshold, card)
+        detector._fitted = _Fitted(names, booster, arrays, platt, threshold, labelled, card)
         return detector
 
     def _known(self) -> _Fitted:
@@ -244,8 +262,11 @@ class _Fitted:
 
     names: tuple[str, ...]
     booster: Any
+    arrays: TreeArrays
     platt: Platt
     threshold: Threshold
+    #: Share of the laundering that is labelled; 1 where payments without a label count as honest.
+    labelled_share: float = 1.0
     card: dict[str, Any] = field(default_factory=dict)
 
 
@@ -267,8 +288,7 @@ def _labels(X: TrainingTable, y: Int64Array | None) -> Int64Array:
     return labels.astype(np.int64, copy=False)
 
 
-def _most_used(booster: Any, names: tuple[str, ...], most: int = 20) -> list[dict[str, Any]]:
-    gain = np.asarray(booster.feature_importance("gain"), np.float64)
+def _most_used(gain: Float64Array, names: tuple[str, ...], most: int = 20) -> list[dict[str, Any]]:
     total = float(gain.sum()) or 1.0
     order = [int(place) for place in np.argsort(-gain, kind="stable")[:most] if gain[place] > 0]
     return [{"feature": names[place], "share_of_gain": float(gain[place]) / total} for place in order]

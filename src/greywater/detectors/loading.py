@@ -8,12 +8,17 @@ from typing import Final
 from greywater.detectors.boosted import Boosted
 from greywater.detectors.isolation import Isolation
 from greywater.detectors.saved import read_folder
+from greywater.detectors.xgboosted import XGBoosted
 from greywater.errors import DetectorError
 
 __all__ = ["KINDS", "load_detector"]
 
 #: Every kind of detector that can be loaded, by its short name.
-KINDS: Final[dict[str, type[Boosted] | type[Isolation]]] = {Boosted.kind: Boosted, Isolation.kind: Isolation}
+KINDS: Final[dict[str, type[Boosted] | type[Isolation]]] = {
+    Boosted.kind: Boosted,
+    XGBoosted.kind: XGBoosted,
+    Isolation.kind: Isolation,
+}
 
 
 def load_detector(folder: Path) -> Boosted | Isolation:

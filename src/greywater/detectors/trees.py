@@ -6,17 +6,22 @@ import os
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
 from greywater.detectors.detector import Validation
+from greywater.detectors.monotone import monotone_signs
 from greywater.detectors.rows import RowReader, sample_negatives
 from greywater.detectors.saved import MEND
+from greywater.detectors.single_row import TreeArrays
 from greywater.errors import DetectorError
 from greywater.vocab import Float64Array, Int64Array, Progress, TrainingTable
 
-__all__ = ["BoostedParameters", "grow_trees", "load_lightgbm", "read_trees"]
+__all__ = [
+    "BoostedParameters", "LightGBM", "TreeLibrary", "column_share", "grow_trees", "load_lightgbm", "read_trees",
+    "sampled_average_precision", "weigh_rows",
+]  # fmt: skip
 
 SLEEP: Final = "OMP_WAIT_POLICY"
 
@@ -52,6 +57,12 @@ class BoostedParameters:
         always use the whole slice.
     bin_rows : int
         Rows from which the histogram edges are taken.
+    monotone : bool
+        Let the columns that docs/boosted.md lists push one way only.
+    positives_unlabelled : bool
+        Take a payment without a label for unknown, not for honest: the probability is divided by the share of
+        laundering that is labelled, estimated as its mean over the labelled laundering of the validation slice
+        (Elkan & Noto 2008). The order of the scores does not change.
     """
 
     rounds: int = 300
@@ -68,6 +79,8 @@ class BoostedParameters:
     max_negatives: int = 150_000
     max_validation_negatives: int = 100_000
     bin_rows: int = 32_768
+    monotone: bool = False
+    positives_unlabelled: bool = False
 
     def __post_init__(self) -> None:
         whole = ("rounds", "patience", "evaluate_every", "rounds_without_validation", "min_data_in_leaf", "bin_rows")
@@ -83,6 +96,95 @@ class BoostedParameters:
                 where="BoostedParameters",
                 mend="see its docstring",
             )
+
+
+class TreeLibrary(Protocol):
+    """What a library of boosted trees can do for the detector; `model` is whatever it grows."""
+
+    @property
+    def file(self) -> str:
+        """Name of the saved model's file."""
+        ...
+
+    def grow(
+        self,
+        X: TrainingTable,
+        y: Int64Array,
+        weight: Float64Array | None,
+        validation: Validation | None,
+        chosen: BoostedParameters,
+        *,
+        seed: int,
+        threads: int,
+        progress: Progress | None,
+    ) -> tuple[Any, int]:
+        """Grow trees; the model cut to its best round, and that round."""
+        ...
+
+    def write(self, model: Any) -> str:
+        """The model as the library's own text."""
+        ...
+
+    def read(self, text: str) -> Any:
+        """The model from its text; a DetectorError where it is none."""
+        ...
+
+    def arrays(self, model: Any) -> TreeArrays:
+        """The trees as plain arrays, for scoring."""
+        ...
+
+    def contributions(self, model: Any, rows: Float64Array, threads: int) -> Float64Array:
+        """Contributions float64[n, features + 1] to the margin; each row sums to it."""
+        ...
+
+    def gain(self, model: Any) -> Float64Array:
+        """What the splits on each feature gained, float64[features]."""
+        ...
+
+
+class LightGBM:
+    """The default library."""
+
+    @property
+    def file(self) -> str:
+        """Name of the saved model's file."""
+        return "model.txt"
+
+    def grow(
+        self,
+        X: TrainingTable,
+        y: Int64Array,
+        weight: Float64Array | None,
+        validation: Validation | None,
+        chosen: BoostedParameters,
+        *,
+        seed: int,
+        threads: int,
+        progress: Progress | None,
+    ) -> tuple[Any, int]:
+        """As `grow_trees`."""
+        return grow_trees(X, y, weight, validation, chosen, seed=seed, threads=threads, progress=progress)
+
+    def write(self, model: Any) -> str:
+        """LightGBM's own text."""
+        return str(model.model_to_string())
+
+    def read(self, text: str) -> Any:
+        """As `read_trees`."""
+        return read_trees(text)
+
+    def arrays(self, model: Any) -> TreeArrays:
+        """The trees as plain arrays."""
+        return TreeArrays.from_lightgbm(self.write(model))
+
+    def contributions(self, model: Any, rows: Float64Array, threads: int) -> Float64Array:
+        """Exact SHAP values of the margin."""
+        found: Float64Array = model.predict(rows, pred_contrib=True, num_threads=threads, validate_features=False)
+        return found
+
+    def gain(self, model: Any) -> Float64Array:
+        """Summed gain of the splits on each feature."""
+        return np.asarray(model.feature_importance("gain"), np.float64)
 
 
 @cache
@@ -119,9 +221,8 @@ def grow_trees(
     It is read back from its own text, so that a saved and loaded one is the same one. Memory: one decoded batch, the
     rows the histogram edges are taken from, and one byte for each value of the chosen rows.
     """
-    settings = _settings(chosen, len(X.names), seed, threads)
-    rows, stands_for = sample_negatives(y, chosen.max_negatives or len(y), seed)
-    mass = np.where(y[rows] == 1, 1.0, stands_for) * _weights(weight, y)[rows]
+    settings = _settings(chosen, X.names, seed, threads)
+    rows, mass = weigh_rows(y, weight, chosen.max_negatives, seed)
     training = _dataset(X, rows, y[rows], mass, settings, None)
     held = None
     if validation is not None:
@@ -138,7 +239,7 @@ def grow_trees(
     best, best_round = -1.0, rounds
 
     def judge(margin: Float64Array, _: Any) -> tuple[str, float, bool]:
-        return "average_precision", _sampled_average_precision(truth, margin, stands_for), True
+        return "average_precision", sampled_average_precision(truth, margin, stands_for), True
 
     for number in range(1, rounds + 1):
         stuck = booster.update()
@@ -157,9 +258,24 @@ def grow_trees(
     return read_trees(text), best_round
 
 
-def _settings(chosen: BoostedParameters, columns: int, seed: int, threads: int) -> dict[str, Any]:
-    least = min(1.0, LEAST_COLUMNS / columns)
-    return {
+def column_share(chosen: BoostedParameters, columns: int) -> float:
+    """The share of the columns that a tree may choose from."""
+    return max(chosen.feature_fraction, min(1.0, LEAST_COLUMNS / columns))
+
+
+def weigh_rows(
+    y: Int64Array, weight: Float64Array | None, most_negatives: int, seed: int
+) -> tuple[Int64Array, Float64Array]:
+    """Rows to learn from, increasing, and what each counts: all positives, and a sample of the negatives."""
+    rows, stands_for = sample_negatives(y, most_negatives or len(y), seed)
+    mass = np.where(y[rows] == 1, 1.0, stands_for) * _weights(weight, y)[rows]
+    return rows, mass
+
+
+def _settings(chosen: BoostedParameters, names: tuple[str, ...], seed: int, threads: int) -> dict[str, Any]:
+    signs = monotone_signs(names)
+    constraints = {"monotone_constraints": signs.tolist()} if chosen.monotone and signs.any() else {}
+    return constraints | {
         "objective": "binary",
         "metric": "None",
         "verbosity": -1,
@@ -171,7 +287,7 @@ def _settings(chosen: BoostedParameters, columns: int, seed: int, threads: int) 
         "num_leaves": chosen.num_leaves,
         "min_data_in_leaf": chosen.min_data_in_leaf,
         "lambda_l2": chosen.lambda_l2,
-        "feature_fraction": max(chosen.feature_fraction, least),
+        "feature_fraction": column_share(chosen, len(names)),
         "max_bin": chosen.max_bin,
         "scale_pos_weight": chosen.positive_weight,
         "bin_construct_sample_cnt": chosen.bin_rows,
@@ -240,7 +356,7 @@ def _dataset(
     return dataset.construct()
 
 
-def _sampled_average_precision(truth: Int64Array, margin: Float64Array, stands_for: float) -> float:
+def sampled_average_precision(truth: Int64Array, margin: Float64Array, stands_for: float) -> float:
     """Average precision on the validation sample, each negative counting for the ones it stands for."""
     positives, negatives = np.sort(margin[truth == 1]), np.sort(margin[truth != 1])
     caught = len(positives) - np.searchsorted(positives, positives, side="left")
