@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from greywater.app.parties import Parties
-from greywater.app.truth import Truth
+from greywater.app.truth import Scored, Truth
 from greywater.desk.rollup import Candidate
 from greywater.detectors.baseline import ColumnMeasure, single_column_baseline
-from greywater.detectors.curves import precision_recall_curve
+from greywater.detectors.curves import alerts_saved_curve, precision_recall_curve, waiting_curve
 from greywater.detectors.detector import Validation
 from greywater.detectors.metrics import (
     PaymentMeasures,
@@ -25,18 +25,17 @@ from greywater.detectors.metrics import (
     time_to_alert,
 )
 from greywater.detectors.saved import plain
-from greywater.pipeline.replay import Replayed
 from greywater.stores.blocks import FeatureBlocks
 from greywater.vocab import EXTERNAL_PREFIX, Float64Array
 
-__all__ = ["Judged", "Verdict", "judge"]
+__all__ = ["Judged", "Parting", "Verdict", "judge", "measure_alerts", "part_guilty", "party_scores"]
 
 
 @dataclass(frozen=True)
 class Judged:
     """What is judged: the alerted slice [begin, n) of the scored payments, its scores, the alerts raised on it."""
 
-    replayed: Replayed
+    replayed: Scored
     begin: int
     score: Float64Array
     probability: Float64Array
@@ -48,11 +47,25 @@ class Judged:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The measures in JSON types, the curve, and which alerted entities laundered."""
+    """The measures in JSON types, the curves, and which alerted entities laundered.
+
+    `curve` is precision against recall, `saved` the parties that need no look against recall, `waiting` the launderers
+    alerted against days since their first dirty payment.
+    """
 
     metrics: dict[str, Any]
     curve: tuple[tuple[float, float], ...]
     guilty: frozenset[str]
+    saved: tuple[tuple[float, float], ...] = ()
+    waiting: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Parting:
+    """Who laundered in the slice: when each first did (microseconds), and who took part in which typology."""
+
+    first_dirty: dict[str, int]
+    typologies: dict[str, set[str]]
 
 
 def judge(judged: Judged, truth: Truth, blocks: FeatureBlocks, before: Validation | None) -> Verdict:
@@ -74,29 +87,53 @@ def judge(judged: Judged, truth: Truth, blocks: FeatureBlocks, before: Validatio
     Verdict
         `metrics` has every key of `--json`; a measure that is not defined is None.
     """
+    verdict = measure_alerts(judged, truth)
+    baseline = single_column_baseline(blocks.slice(judged.begin), truth.y[judged.begin :], directions_from=before)
+    columns = {
+        "by_average_precision": _column(baseline.by_average_precision),
+        "by_roc_auc": _column(baseline.by_roc_auc),
+    }
+    return replace(verdict, metrics=verdict.metrics | {"single_column_baseline": plain(columns)})
+
+
+def measure_alerts(judged: Judged, truth: Truth) -> Verdict:
+    """Measure the alerts against labels, without the baseline that needs the features.
+
+    Parameters
+    ----------
+    judged : Judged
+        Scores and alerts.
+    truth : Truth
+        Labels of the scored payments.
+    """
     y = truth.y[judged.begin :]
     missed, wasted = judged.costs
     measures = measure_payments(y, judged.score, judged.threshold, cost_missed=missed, cost_wasted=wasted)
-    guilty, typologies, first_dirty = _guilty(judged, truth)
+    parting = part_guilty(judged, truth)
+    guilty = set(parting.first_dirty)
     alerted = [candidate.entity for candidate in judged.candidates]
+    raised = [(candidate.entity, candidate.time_us) for candidate in judged.candidates]
     budget = budget_measures(alerted, guilty)
-    recall = recall_by_typology(alerted, typologies)
-    baseline = single_column_baseline(blocks.slice(judged.begin), y, directions_from=before)
+    recall = recall_by_typology(alerted, parting.typologies)
+    names, best = party_scores(judged)
+    laundered = np.array([name in guilty for name in names], np.int64)
     metrics = _of_payments(measures) | {
         "precision_at_budget": budget.precision,
         "recall_at_budget": budget.recall,
         "alerts": budget.alerts,
         "laundering_parties": budget.launderers,
         "recall_by_typology": None if recall is None else {name: part.recall for name, part in recall.items()},
-        "alerts_saved": _saved(judged, guilty),
-        "time_to_alert": asdict(time_to_alert(first_dirty, [(c.entity, c.time_us) for c in judged.candidates])),
+        "alerts_saved": [asdict(floor) for floor in alerts_saved(laundered, best)] if len(names) else [],
+        "time_to_alert": asdict(time_to_alert(parting.first_dirty, raised)),
         "calibration": asdict(calibration(y, judged.probability)),
-        "single_column_baseline": {
-            "by_average_precision": _column(baseline.by_average_precision),
-            "by_roc_auc": _column(baseline.by_roc_auc),
-        },
     }
-    return Verdict(plain(metrics), precision_recall_curve(y, judged.score), frozenset(guilty))
+    return Verdict(
+        plain(metrics),
+        precision_recall_curve(y, judged.score),
+        frozenset(guilty),
+        saved=alerts_saved_curve(laundered, best),
+        waiting=waiting_curve(parting.first_dirty, raised),
+    )
 
 
 def _of_payments(measures: PaymentMeasures) -> dict[str, Any]:
@@ -117,7 +154,7 @@ def _of_payments(measures: PaymentMeasures) -> dict[str, Any]:
     }
 
 
-def _guilty(judged: Judged, truth: Truth) -> tuple[set[str], dict[str, set[str]], dict[str, int]]:
+def part_guilty(judged: Judged, truth: Truth) -> Parting:
     """Parties inside the bank that laundered in the slice, the same by typology, and when each first did."""
     replayed, parties = judged.replayed, judged.parties
     guilty: dict[str, int] = {}
@@ -132,11 +169,11 @@ def _guilty(judged: Judged, truth: Truth) -> tuple[set[str], dict[str, set[str]]
             guilty[entity] = min(time, guilty.get(entity, time))
             if at in truth.typology:
                 typologies.setdefault(truth.typology[at], set()).add(entity)
-    return set(guilty), typologies, guilty
+    return Parting(guilty, typologies)
 
 
-def _saved(judged: Judged, guilty: set[str]) -> list[dict[str, Any]]:
-    """How many parties need not be looked at, ranked by their best payment of the slice, at stated recalls."""
+def party_scores(judged: Judged) -> tuple[list[str], Float64Array]:
+    """Parties that take part in the slice, and the score float64[k] of the best payment of each."""
     replayed = judged.replayed
     best = np.full(len(replayed.accounts), -np.inf)
     for codes in (replayed.sender[judged.begin :], replayed.receiver[judged.begin :]):
@@ -145,10 +182,7 @@ def _saved(judged: Judged, guilty: set[str]) -> list[dict[str, Any]]:
     for code in np.flatnonzero(best > -np.inf).tolist():
         entity = judged.parties.entity(replayed.accounts[code])
         entities[entity] = max(float(best[code]), entities.get(entity, -np.inf))
-    if not entities:
-        return []
-    y = np.array([name in guilty for name in entities], np.int64)
-    return [asdict(floor) for floor in alerts_saved(y, np.array(list(entities.values())))]
+    return list(entities), np.array(list(entities.values()), np.float64)
 
 
 def _column(measure: ColumnMeasure | None) -> dict[str, Any] | None:

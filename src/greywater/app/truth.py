@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from greywater.pipeline.replay import Replayed
 from greywater.stores.ports import Tables
 from greywater.vocab import Int64Array
 
-__all__ = ["Truth", "TruthReader"]
+__all__ = ["Scored", "Truth", "TruthReader"]
 
 COLUMNS = ["tx_id", "account", "label", "typology", "known_since"]
+
+
+class Scored(Protocol):
+    """Scored payments in ledger order: those of a replay, or those that a run kept."""
+
+    @property
+    def seq(self) -> Int64Array:
+        """Sequence numbers, int64[n], increasing."""
+        ...
+
+    @property
+    def time_us(self) -> Int64Array:
+        """Event times int64[n], microseconds since 1970."""
+        ...
+
+    @property
+    def sender(self) -> np.ndarray:
+        """Positions int32[n] in `accounts`."""
+        ...
+
+    @property
+    def receiver(self) -> np.ndarray:
+        """Positions int32[n] in `accounts`."""
+        ...
+
+    @property
+    def accounts(self) -> Sequence[str]:
+        """Ids of the accounts."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -65,7 +95,7 @@ class TruthReader:
             seq = batch.column("seq").to_numpy()[hits]
             self._seen.append((seq, places.take(pa.array(hits)).to_numpy(zero_copy_only=False).astype(np.int64)))
 
-    def targets(self, replayed: Replayed) -> Truth:
+    def targets(self, replayed: Scored) -> Truth:
         """The targets of the scored payments, after the whole ledger was watched."""
         y = np.zeros(len(replayed.seq), np.int64)
         typology: dict[int, str] = {}

@@ -13,6 +13,7 @@ from typing import Any, Final
 from greywater.desk import wording as say
 from greywater.desk.alerts import Alert
 from greywater.desk.charts import Curve, alerts_per_day, precision_recall
+from greywater.desk.curve_pictures import alerts_saved_picture, reliability_picture, waiting_picture
 from greywater.desk.measures import measure_rows
 from greywater.desk.report_queue import LONGEST_WORD, TOLD_IN_FULL, queue
 from greywater.vocab import Counts
@@ -93,6 +94,14 @@ class RunReport:
         The best single column.
     curve : sequence of (recall, precision)
         Of the detector.
+    reliability : sequence of mappings
+        Bins of what was said and what came, as in `metrics.calibration.bins` of `--json`.
+    saved : sequence of (recall, share saved)
+        Of the parties of the measured slice.
+    floors : sequence of mappings
+        Stated recalls on that curve, as in `metrics.alerts_saved`.
+    waiting : sequence of (days, share alerted)
+        From the first dirty payment of a launderer to its alert.
     outcomes : mapping of alert id to bool, optional
         What the labels say of each alert.
     timings : mapping of str to float
@@ -122,6 +131,10 @@ class RunReport:
     metrics: Mapping[str, Any] | None = None
     baseline: Baseline | None = None
     curve: Curve = ()
+    reliability: Sequence[Mapping[str, Any]] = ()
+    saved: Curve = ()
+    floors: Sequence[Mapping[str, Any]] = ()
+    waiting: Curve = ()
     outcomes: Mapping[str, bool] | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     peak_rss_mb: float | None = None
@@ -285,9 +298,12 @@ def _measures(report: RunReport) -> str:
     recall, precision = report.metrics.get("recall"), report.metrics.get("precision")
     point = (float(recall), float(precision)) if recall is not None and precision is not None else None
     parts = ['<p class="lead">Measured on the last slice, which the detector never saw.</p>', _table(head, rows)]
+    charts = [reliability_picture(report.reliability), alerts_saved_picture(report.saved, report.floors)]
+    charts.append(waiting_picture(report.waiting))
     if report.curve:
         curve, name = (base.curve, base.column) if base else ((), "")
-        parts.append(precision_recall(report.curve, baseline=curve, baseline_name=name, point=point))
+        charts.insert(0, precision_recall(report.curve, baseline=curve, baseline_name=name, point=point))
+    parts.append(f'<div class="charts">{"".join(charts)}</div>' if any(charts) else "")
     parts += [_confusion(report.metrics.get("confusion")), _typologies(report.metrics.get("recall_by_typology"))]
     return "".join(parts)
 

@@ -95,7 +95,7 @@ def kernel_shap(
     found = np.zeros((len(given), columns + 1))
     found[:, columns] = base
     for place, row in enumerate(given):
-        differs = ~_same(typical, row[None, :]).all(axis=0)
+        differs: BoolArray = np.logical_not(np.all(_same(typical, row[None, :]), axis=0))
         players = np.unique(numbers[differs])
         if not len(players):
             continue
