@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greywater.stores.offline_keys import key_hashes
+from tests.naive_siphash import MASK, siphash128
 
 #: Computed once by OpenSSL's SIPHASH (size:16); files on disk are sorted by such numbers.
 FIXED = {
@@ -28,7 +29,6 @@ FIXED = {
     ("a", 5): (-570784596312316895, 5779915893842634854),
     (5, "ü€" * 20): (-308349040186813444, -5857064628161473190),
 }
-MASK = 2**64 - 1
 
 
 def words_of(keys: tuple[Any, ...]) -> list[int]:
@@ -43,39 +43,10 @@ def words_of(keys: tuple[Any, ...]) -> list[int]:
     return words
 
 
-def naive(keys: tuple[Any, ...]) -> tuple[int, int]:
-    """SipHash-2-4-128 as its authors write it, in Python's integers."""
-
-    def turn(value: int, bits: int) -> int:
-        return ((value << bits) | (value >> (64 - bits))) & MASK
-
-    def rounds(count: int) -> None:
-        for _ in range(count):
-            v[0] = (v[0] + v[1]) & MASK
-            v[1] = turn(v[1], 13) ^ v[0]
-            v[0] = turn(v[0], 32)
-            v[2] = (v[2] + v[3]) & MASK
-            v[3] = turn(v[3], 16) ^ v[2]
-            v[0] = (v[0] + v[3]) & MASK
-            v[3] = turn(v[3], 21) ^ v[0]
-            v[2] = (v[2] + v[1]) & MASK
-            v[1] = turn(v[1], 17) ^ v[2]
-            v[2] = turn(v[2], 32)
-
-    first, second = (int.from_bytes(b"greywater entity"[at : at + 8], "little") for at in (0, 8))
-    v = [0x736F6D6570736575 ^ first, 0x646F72616E646F6D ^ second ^ 0xEE]
-    v += [0x6C7967656E657261 ^ first, 0x7465646279746573 ^ second]
+def naive(keys: tuple[Any, ...]) -> tuple[int, ...]:
     words = words_of(keys)
-    for word in [*words, (8 * len(words) & 0xFF) << 56]:
-        v[3] ^= word
-        rounds(2)
-        v[0] ^= word
-    found = []
-    for end, place in ((0xEE, 2), (0xDD, 1)):
-        v[place] ^= end
-        rounds(4)
-        found.append(v[0] ^ v[1] ^ v[2] ^ v[3])
-    return tuple(value - 2**64 if value >> 63 else value for value in found)  # type: ignore[return-value]
+    found = siphash128([*words, (8 * len(words) & 0xFF) << 56], b"greywater entity")
+    return tuple(value - 2**64 if value >> 63 else value for value in found)
 
 
 def hashed(*columns: pa.Array) -> list[tuple[int, int]]:

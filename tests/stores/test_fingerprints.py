@@ -8,46 +8,15 @@ from hypothesis import strategies as st
 
 from greywater.stores.fingerprints import content_fingerprints, id_fingerprints, siphash128
 from greywater.vocab import TRANSACTION_SCHEMA
+from tests import naive_siphash
 
-MASK = 2**64 - 1
 KEY = bytes(range(16))
 
 
 def naive(text: bytes, key: bytes) -> bytes:
-    """SipHash-2-4-128, word by word, as published."""
-
-    def turn(value: int, bits: int) -> int:
-        return ((value << bits) | (value >> (64 - bits))) & MASK
-
-    first, second = int.from_bytes(key[:8], "little"), int.from_bytes(key[8:], "little")
-    v = [0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x7465646279746573]
-    v = [v[0] ^ first, v[1] ^ second ^ 0xEE, v[2] ^ first, v[3] ^ second]
-
-    def rounds(count: int) -> None:
-        for _ in range(count):
-            v[0] = (v[0] + v[1]) & MASK
-            v[1] = turn(v[1], 13) ^ v[0]
-            v[0] = turn(v[0], 32)
-            v[2] = (v[2] + v[3]) & MASK
-            v[3] = turn(v[3], 16) ^ v[2]
-            v[0] = (v[0] + v[3]) & MASK
-            v[3] = turn(v[3], 21) ^ v[0]
-            v[2] = (v[2] + v[1]) & MASK
-            v[1] = turn(v[1], 17) ^ v[2]
-            v[2] = turn(v[2], 32)
-
     padded = text + bytes(7 - len(text) % 8) + bytes([len(text) & 0xFF])
-    for at in range(0, len(padded), 8):
-        word = int.from_bytes(padded[at : at + 8], "little")
-        v[3] ^= word
-        rounds(2)
-        v[0] ^= word
-    v[2] ^= 0xEE
-    rounds(4)
-    low = v[0] ^ v[1] ^ v[2] ^ v[3]
-    v[1] ^= 0xDD
-    rounds(4)
-    return low.to_bytes(8, "little") + (v[0] ^ v[1] ^ v[2] ^ v[3]).to_bytes(8, "little")
+    words = [int.from_bytes(padded[at : at + 8], "little") for at in range(0, len(padded), 8)]
+    return b"".join(half.to_bytes(8, "little") for half in naive_siphash.siphash128(words, key))
 
 
 def test_the_published_vectors() -> None:

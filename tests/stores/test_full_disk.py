@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 
 from greywater.errors import StoreAccessError, StoreFullError
 from greywater.stores.delta import DeltaLedger
+from tests.stores.small_disk import disk_of, survives, unwritable
 
 HERE = str(Path(__file__).parent)
 LIMITED = """
@@ -74,23 +73,10 @@ print("survived")
 """
 
 
-def survives(script: str, folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(folder), HERE], capture_output=True, text=True, timeout=120
-    )
-    assert done.stdout.endswith("survived\n"), done.stderr
-
-
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of six megabytes in memory; needs root."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    system = ctypes.CDLL(None, use_errno=True)
-    if os.getuid() != 0 or system.mount(b"tmpfs", str(place).encode(), b"tmpfs", 0, b"size=6m") != 0:
-        pytest.skip("a small disk can only be mounted by root; the file-size limit test covers the same refusals")
-    yield place
-    system.umount2(str(place).encode(), 2)
+    with disk_of(6, tmp_path / "disk") as place:
+        yield place
 
 
 def test_a_disk_that_fills_up_keeps_what_was_acknowledged(small_disk: Path) -> None:
@@ -136,7 +122,7 @@ def test_opening_on_a_full_disk_is_an_error_not_a_crash(small_disk: Path) -> Non
 
 
 def test_a_file_size_limit(tmp_path: Path) -> None:
-    survives(LIMITED, tmp_path / "store")
+    survives(LIMITED, tmp_path / "store", HERE)
 
 
 def test_a_folder_without_permission(tmp_path: Path) -> None:
@@ -147,18 +133,8 @@ def test_a_folder_without_permission(tmp_path: Path) -> None:
         sys.path.remove(HERE)
     folder = tmp_path / "store"
     filled(folder, 1)
-    for place in (tmp_path, *tmp_path.parents):
-        if place.owner() == "root" and os.getuid() == 0 and place != Path("/"):
-            place.chmod(place.stat().st_mode | 0o055)
-        if place.name.startswith("pytest-of"):
-            break
-    for path in (folder, *folder.rglob("*")):
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    try:
-        survives(REFUSED, folder)
-    finally:
-        for path in (folder, *folder.rglob("*")):
-            path.chmod(0o755 if path.is_dir() else 0o644)
+    with unwritable(folder):
+        survives(REFUSED, folder, HERE)
 
 
 def test_the_errors_are_of_the_tree() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,15 +18,13 @@ from greywater.errors import InputError, UsageError
 from greywater.stores import source_sql
 from greywater.stores.source_rows import Mark
 from greywater.stores.source_sql import SqlSource, cell_text, mark_from_json, mark_to_json
-from tests.stores.postgres_server import PASSWORD, may_run, postgres
-
-needs_postgres = pytest.mark.skipif(not may_run(), reason="there is no PostgreSQL that may be run here")
+from tests.postgres_server import PASSWORD, PostgresServer
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres() as url:
-        yield url
+@pytest.fixture
+def server(postgres_server: PostgresServer) -> str:
+    """The URL as people write it, without the driver."""
+    return postgres_server.url.replace("+psycopg", "")
 
 
 @pytest.fixture
@@ -185,7 +182,6 @@ def test_no_name_key_or_message_holds_a_secret() -> None:
     assert "ada:***@127.0.0.1" in str(error.value)
 
 
-@needs_postgres
 def test_postgres_gives_what_sqlite_gives(server: str) -> None:
     import psycopg
 
@@ -220,7 +216,6 @@ def test_postgres_gives_what_sqlite_gives(server: str) -> None:
     assert [row["amount"] for row in take(source, mark)[0]] == ["8.00"]
 
 
-@needs_postgres
 def test_postgres_is_read_only_and_keeps_its_password(server: str) -> None:
     with pytest.raises(UsageError):
         take(SqlSource(server, "WITH gone AS (DELETE FROM pg_am RETURNING 1) SELECT * FROM gone"), None)
@@ -232,7 +227,6 @@ def test_postgres_is_read_only_and_keeps_its_password(server: str) -> None:
     assert "wrong-word" not in str(refused.value)
 
 
-@needs_postgres
 def test_memory_is_bounded_by_a_cursor_on_the_server(server: str) -> None:
     text = "repeat(chr(65 + n % 26), 1500)"
     assert_flat(SqlSource(server, f"SELECT n, {text} AS text FROM generate_series(1, 60000) n", "n"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -245,8 +246,6 @@ class FeatureStore:
         StoreError
             There is no such set, or a group is not what it was.
         """
-        import json
-
         from greywater.featurestore.point_in_time import join_as_of
         from greywater.featurestore.training_record import TrainingRecord
         from greywater.featurestore.training_set import remake
@@ -261,8 +260,6 @@ class FeatureStore:
         return remake(record, self.groups_of(record.view), self.offline, labels, join=join_as_of)
 
     def _register(self, record: Any) -> None:
-        import json
-
         from greywater.featurestore.lineage import commit_name, version_name
 
         query, view = record.query, record.view
@@ -343,8 +340,6 @@ def _with_known_time(rows: pa.Table) -> pa.Table:
 
 
 def _as_json(row: Mapping[str, Any]) -> str:
-    import json
-
     return json.dumps(row, default=str, ensure_ascii=False, sort_keys=True)
 
 
