@@ -12,6 +12,7 @@ import pytest
 
 from greywater.detectors.boosted import Boosted, BoostedParameters
 from greywater.detectors.detector import Detector, Validation
+from greywater.detectors.hybrid import Hybrid
 from greywater.detectors.isolation import Isolation, IsolationParameters
 from greywater.detectors.loading import load_detector
 from greywater.detectors.metrics import roc_auc
@@ -20,11 +21,13 @@ from greywater.errors import DetectorError
 from greywater.stores.blocks import BlockWriter, FeatureBlocks, TableRows
 from greywater.vocab import FeatureBlock, Float64Array, Int64Array
 
-KINDS = ("boosted", "xgboosted", "isolation")
+KINDS = ("boosted", "xgboosted", "isolation", "hybrid")
 NAMES = ("sender.out.sum.1d", "sender.out.count.1d", "receiver.in.mean.7d", "payment.channel", "constant", "undefined")
 
 
 def new(kind: str, *, seed: int = 7, threads: int = 1) -> Any:
+    if kind == "hybrid":
+        return Hybrid({name: new(name, seed=seed, threads=threads) for name in ("boosted", "isolation")})
     if kind in ("boosted", "xgboosted"):
         return (Boosted if kind == "boosted" else XGBoosted)(
             BoostedParameters(rounds=30, patience=20, min_data_in_leaf=5, max_negatives=1_500),
@@ -109,8 +112,8 @@ def test_what_is_loaded_is_what_was_saved(
         assert before.tobytes() == after.tobytes()
     assert loaded.card == detector.card
     loaded.save(tmp_path / "again")
-    for path in (tmp_path / "saved").iterdir():
-        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
+    for path in (tmp_path / "saved").rglob("*.*"):
+        assert path.read_bytes() == (tmp_path / "again" / path.relative_to(tmp_path / "saved")).read_bytes()
     assert isinstance(load_detector(tmp_path / "saved"), type(detector))
 
 
@@ -209,7 +212,7 @@ def test_the_card_is_json_and_says_what_was_done(detector: Detector) -> None:
 def test_a_damaged_folder_is_refused_with_its_mend(kind: str, damage: str, tmp_path: Path) -> None:
     made = fitted(kind)
     made.save(tmp_path)
-    model = next(path for path in tmp_path.iterdir() if path.name != "detector.json")
+    model = next(path for path in tmp_path.rglob("*.*") if path.name != "detector.json")
     description = tmp_path / "detector.json"
     if damage == "model":
         content = bytearray(model.read_bytes())

@@ -7,25 +7,23 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 
 from greywater._version import __version__
 from greywater.app.alerting import Scores, raise_alerts
-from greywater.app.attributes import AttributeColumns, open_attributes
 from greywater.app.audit import audited
 from greywater.app.fitting import Fitted, fit_detector
 from greywater.app.ingest import IngestRequest, IngestResult, Silent, ingest
 from greywater.app.judging import Judged, Verdict, judge
 from greywater.app.parties import Parties, read_parties
+from greywater.app.replaying import feature_set, replay_project
 from greywater.app.split import Split, split_by_time
 from greywater.app.tracing import note_run
-from greywater.app.truth import Truth, TruthReader
+from greywater.app.truth import Truth
 from greywater.app.wiring import Project, open_project
 from greywater.app.workplace import open_workplace
 from greywater.config import Settings
@@ -34,12 +32,11 @@ from greywater.desk.budget import Budget
 from greywater.desk.rollup import Candidate, ScoredPayments, roll_up
 from greywater.detectors.detector import Validation
 from greywater.errors import EmptyInputError
-from greywater.features.attributes import AttributeJoin
-from greywater.features.catalog import FeatureSet, payment_features
-from greywater.features.engine import Engine, Footprint
-from greywater.kernels.compile import cache_is_cold, kernel_hash
-from greywater.pipeline.replay import BLOCK_ROWS, Replayed, replay
-from greywater.stores.blocks import BlockWriter, FeatureBlocks
+from greywater.features.catalog import FeatureSet
+from greywater.features.engine import Footprint
+from greywater.kernels.compile import kernel_hash
+from greywater.pipeline.replay import Replayed
+from greywater.stores.blocks import FeatureBlocks
 from greywater.vocab import Actor, Float64Array, Progress
 
 __all__ = ["RunOutcome", "RunRequest", "run"]
@@ -165,12 +162,14 @@ class _Run:
 
     def outcome(self, workplace: Path) -> RunOutcome:
         """Do it."""
-        features, attributes = self._features()
+        features, attributes, left_out = feature_set(self._project)
+        self._warnings += left_out
         with self._clock.step("features"):
-            replayed, reader = self._replay(features, attributes, workplace)
-        blocks = FeatureBlocks.open(workplace)
+            made = replay_project(self._project, features, attributes, workplace, self._progress)
+        if not made.rows:
+            raise self._nothing_to_score()
+        blocks, replayed, truth = made.blocks, made.replayed, made.truth
         parties = read_parties(self._project.tables)
-        truth = reader.targets(replayed) if reader.labelled else None
         split = split_by_time(replayed.time_us, labelled=truth is not None)
         if not split.train:
             raise EmptyInputError(
@@ -222,44 +221,6 @@ class _Run:
             timings=self._clock.seconds,
             peak_rss_mb=peak_rss_mb(),
         )
-
-    def _features(self) -> tuple[FeatureSet, AttributeJoin | None]:
-        """The set of features that the settings name, with the attributes that the project allows."""
-        features = payment_features(self._settings, self._project.file.resolution_us or 1)
-        self._warnings += features.left_out_words(self._settings)
-        allowed: Literal["open", "all"] = "all" if self._settings.allow_protected else "open"
-        attributes = open_attributes(self._project.tables, allowed)
-        if attributes is not None:
-            features = replace(features, attributes=attributes.kinds, attribute_words=attributes.words)
-        return features, attributes
-
-    def _replay(
-        self, features: FeatureSet, attributes: AttributeJoin | None, workplace: Path
-    ) -> tuple[Replayed, TruthReader]:
-        if cache_is_cold():
-            self._progress.say("compiling the kernels for this machine: once, a minute or two")
-        self._progress.step("working out features", self._project.ledger.next_seq)
-        reader = TruthReader.open(self._project.tables)
-        engine = Engine(replace(features, attributes=()), threads=self._settings.worker_threads)
-        with BlockWriter(workplace, features.names, fingerprint=features.fingerprint) as writer:
-            beside = AttributeColumns(attributes, writer.append) if attributes is not None else None
-
-            def watch(batch: pa.RecordBatch) -> None:
-                reader.watch(batch)
-                if beside is not None:
-                    beside.watch(batch)
-
-            replayed = replay(
-                self._project.ledger,
-                engine,
-                writer.append if beside is None else beside.append,
-                watch=watch,
-                block_rows=BLOCK_ROWS,
-                progress=self._progress,
-            )
-        if not len(replayed.seq):
-            raise self._nothing_to_score()
-        return replayed, reader
 
     def _nothing_to_score(self) -> EmptyInputError:
         """Why there is nothing, with the first rejected row where rows were rejected."""

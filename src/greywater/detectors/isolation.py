@@ -195,6 +195,10 @@ class Isolation:
             scores[start : start + len(rows)] = fitted.forest.score(rows, self._threads)
         return scores
 
+    def score_row(self, row: Float64Array) -> float:
+        """Anomaly score of one row float64[features] in the order of `names`, with the bits of `score`."""
+        return float(self._known().forest.score(row[None, :])[0])
+
     def probability(self, X: TrainingTable) -> Float64Array:
         """Calibrated score float64[n] in [0, 1], in the order of the score: a rank, or a chance where labels were."""
         return self.calibrate(self.score(X))

@@ -5,23 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from greywater.detectors.boosted import Boosted
-from greywater.detectors.isolation import Isolation
+from greywater.detectors.detector import Detector
+from greywater.detectors.hybrid import Hybrid
+from greywater.detectors.part_kinds import PART_KINDS
 from greywater.detectors.saved import read_folder
-from greywater.detectors.xgboosted import XGBoosted
 from greywater.errors import DetectorError
 
 __all__ = ["KINDS", "load_detector"]
 
 #: Every kind of detector that can be loaded, by its short name.
-KINDS: Final[dict[str, type[Boosted] | type[Isolation]]] = {
-    Boosted.kind: Boosted,
-    XGBoosted.kind: XGBoosted,
-    Isolation.kind: Isolation,
-}
+KINDS: Final[dict[str, type[Detector]]] = {**PART_KINDS, Hybrid.kind: Hybrid}
 
 
-def load_detector(folder: Path) -> Boosted | Isolation:
+def load_detector(folder: Path) -> Detector:
     """Load whatever kind of detector lies in the folder.
 
     Raises
