@@ -60,3 +60,25 @@ def test_the_default_is_twenty_a_day_and_words_are_plain() -> None:
     assert Budget().words == "20 alerts a day"
     assert Budget(1, False).words == "1 alert in all"
     assert Budget(2500, False).words == "2,500 alerts in all"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "alerts"),
+    [
+        ("7h/day", Budget(7, True, "hours"), 14),
+        ("40h", Budget(40, False, "hours"), 80),
+        (" 7 H / day", Budget(7, True, "hours"), 14),
+        ("20/day", Budget(20, True), 20),
+    ],
+)
+def test_hours_are_read_and_are_so_many_alerts(text: str, expected: Budget, alerts: int) -> None:
+    budget = Budget.parse(text)
+    assert budget == expected
+    assert Budget.parse(str(budget)) == budget
+    assert budget.alerts() == alerts
+
+
+def test_hours_are_said_and_one_alert_always_fits() -> None:
+    assert Budget.parse("7h/day").words == "7 hours of work a day"
+    assert Budget.parse("1h").words == "1 hour of work in all"
+    assert Budget.parse("1h").alerts(minutes=240) == 1

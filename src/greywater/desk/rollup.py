@@ -137,7 +137,7 @@ def roll_up(payments: ScoredPayments, budget: Budget) -> list[Candidate]:
     payments : ScoredPayments
         Up to millions, in ledger order.
     budget : Budget
-        How many to raise.
+        How many to raise; hours of work count as the alerts that fit in at 30 minutes each.
 
     Returns
     -------
@@ -159,9 +159,9 @@ def roll_up(payments: ScoredPayments, budget: Budget) -> list[Candidate]:
     if not len(code):
         return []
     if budget.per_day:
-        raised = _daily(code, _day(payments)[best_first][place], len(parties.names), budget.count)
+        raised = _daily(code, _day(payments)[best_first][place], len(parties.names), budget.alerts())
     else:
-        rows = _first_of_each(code, len(parties.names))[: budget.count]
+        rows = _first_of_each(code, len(parties.names))[: budget.alerts()]
         raised = _Raised(code[rows], rows, np.zeros(len(rows), dtype=np.int64))
     order = np.argsort(raised.rows, kind="stable")
     raised = _Raised(raised.parties[order], raised.rows[order], raised.folded[order])
