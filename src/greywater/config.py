@@ -85,6 +85,22 @@ class Settings:
     #: Cost of a laundering payment that was not alerted, and of an alert that was wasted (same unit).
     cost_missed: float = 100.0
     cost_wasted: float = 1.0
+    #: Share of the reported alerts that hibernation keeps awake.
+    recall_floor: float = 0.99
+    #: Share of the alerts asleep that is looked at all the same, and the part of it chosen by uncertainty.
+    quality_sample: float = 0.05
+    uncertainty_share: float = 0.2
+    #: Days within which a repeat alert on the same party and rule folds into the one before.
+    fold_days: int = 30
+    #: Probability from which an evidence payment ties accounts into a network, and the accounts of the largest one.
+    network_strength: float = 0.5
+    network_accounts: int = 50
+    #: Minutes that an alert is expected to take, and what each further account and each evidence payment adds.
+    alert_minutes: float = 30.0
+    account_minutes: float = 10.0
+    payment_minutes: float = 0.5
+    #: Money at stake, in major units of the base currency, at which it begins to count.
+    stake_unit: float = 10000.0
 
     def __post_init__(self) -> None:
         for name in ("windows", *(one.name for one in fields(self) if one.name.startswith("graph_"))):

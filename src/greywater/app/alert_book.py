@@ -96,7 +96,10 @@ def read_book(alerts: Path, history: Path | None, *, delay_days: int) -> AlertBo
     notes: list[str] = []
     rejected = asked.rejected.to_pylist()
     if history is not None:
-        read = read_alerts(history, need=("alert_id", "outcome") if _names_outcome(history) else ("alert_id",))
+        read = read_alerts(history, need=("alert_id",))
+        if "outcome" not in read.has:
+            mend = "add a column outcome: reported or dismissed"
+            raise FormatError("a file of outcomes has no outcomes", where=str(history), mend=mend)
         rejected += read.rejected.to_pylist()
         notes += _add_history(entries, read)
     if rejected:
@@ -117,14 +120,6 @@ def read_book(alerts: Path, history: Path | None, *, delay_days: int) -> AlertBo
         rejected=tuple(rejected),
         notes=tuple(notes),
     )
-
-
-def _names_outcome(history: Path) -> bool:
-    if "outcome" not in read_alerts(history, need=("alert_id",)).has:
-        raise FormatError(
-            "a file of outcomes has no outcomes", where=str(history), mend="add a column outcome: reported or dismissed"
-        )
-    return True
 
 
 def _entries(read: AlertsRead, asked: bool) -> list[dict[str, Any]]:

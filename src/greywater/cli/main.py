@@ -57,6 +57,9 @@ COMMANDS: Final = {
         "greywater.cli.run:run", "Record payments, score them, and rank who is worth an investigator's hour."
     ),
     "ingest": Command("greywater.cli.ingest:ingest", "Record payments and what is known beside them, once, in order."),
+    "prioritise": Command(
+        "greywater.cli.prioritise:prioritise", "Rank the alerts of another system by what became of its earlier ones."
+    ),
     "evidence": Command("greywater.cli.evidence:evidence", "Show which payments formed the patterns of a payment."),
     "features create": Command("greywater.cli.features:create", "Register groups and views of a TOML file."),
     "features list": Command("greywater.cli.features:listed", "List groups and views."),

@@ -30,7 +30,7 @@ def rank_shares(values: Float64Array) -> Float64Array:
 
 
 def fuse_ranks(values: Float64Array) -> Float64Array:
-    """Mean share over the signs that say something (Borda's count, by shares), float64[n] in [0, 1]; 0.5 where none does.
+    """Mean share over the signs that say something (Borda's count by shares), float64[n] in [0, 1]; else 0.5.
 
     Every sign weighs the same, more of it is worse, and only the order within each counts: nothing is learned, so
     nothing can be called a probability.
