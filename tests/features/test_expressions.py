@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greywater.errors import RefusedTypeError, UsageError
+from greywater.features.expressions.checking import checked
 from greywater.features.expressions.expression import Expression
-from greywater.features.expressions.parser import MOST_NESTING
-from greywater.features.expressions.tokens import MOST_CHARACTERS
+from greywater.features.expressions.parser import MOST_NESTING, parse
+from greywater.features.expressions.scalar import for_one_row
+from greywater.features.expressions.tokens import MOST_CHARACTERS, Parameter
 from tests.naive_quality import Tree, evaluated
 
 MOMENT = pa.timestamp("us", tz="UTC")
@@ -143,6 +145,17 @@ def test_one_row_at_a_time_gives_what_all_rows_give(tree: Tree, rows: list[dict[
     assert expression.evaluate(table(rows)).to_pylist() == one_by_one
 
 
+@given(condition(2) | numeric(3), ROWS)
+def test_the_way_of_one_row_gives_the_same(tree: Tree, rows: list[dict[str, Any]]) -> None:
+    expression = Expression.parse(rendered(tree), SCHEMA)
+    one = for_one_row(expression.nodes, expression.kinds, {name: at for at, name in enumerate(SCHEMA.names)})
+    given = table(rows).set_column(6, "m", table(rows)["m"].cast(pa.int64())).to_pylist()
+    found = [one(list(row.values())) for row in given]
+    wanted = expression.evaluate(table(rows)).to_pylist()
+    assert found == wanted
+    assert [type(value) for value in found] == [type(value) for value in wanted]
+
+
 FIVE = table(
     [
         {
@@ -204,7 +217,48 @@ FIVE = table(
     ],
 )  # fmt: skip
 def test_what_expressions_say(text: str, wanted: list[Any]) -> None:
-    assert Expression.parse(text, SCHEMA).evaluate(FIVE).to_pylist() == wanted
+    expression = Expression.parse(text, SCHEMA)
+    assert expression.evaluate(FIVE).to_pylist() == wanted
+    one = for_one_row(expression.nodes, expression.kinds, {name: at for at, name in enumerate(SCHEMA.names)})
+    rows = FIVE.set_column(6, "m", FIVE["m"].cast(pa.int64())).to_pylist()
+    assert [one(list(row.values())) for row in rows] == wanted
+
+
+WINDOW = Parameter(172_800, "48h")
+LOW, WORD = Parameter(850_000, "8500"), Parameter("retail", "retail")
+GIVEN = {"window": WINDOW, "low": LOW, "word": WORD, "least": Parameter(-2, "-2"), "sure": Parameter(True, "true")}
+
+
+def test_parameters_stand_for_values_and_inside_names() -> None:
+    name = "sender.out.count.2d[amount 8500..9999]"
+    schema = pa.schema([*SCHEMA, (name, pa.int64())])
+    rows = FIVE.append_column(name, pa.array([3, 1, None]))
+    text = "sender.out.count.$window[ amount $low..9999 ] >= -$least and $low = 850000 and t in ('x', $word) and $sure"
+    expression = Expression.parse(text, schema, parameters=GIVEN)
+    assert expression.columns == (name, "t")
+    assert expression.evaluate(rows).to_pylist() == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "said"),
+    [
+        ("w > $high", "line 1, column 5", r"no parameter \$high .* there are \$window, \$low"),
+        ("w > 1 and\n a.$high > 1", "line 2, column 2", r"no parameter \$high"),
+        ("sender.out.count.$window[amount] > 1", "line 1, column 1", "no range"),
+        ("w[1] > 2", "line 1, column 1", "window feature"),
+        ("w > $", "line 1, column 5", "means nothing"),
+    ],
+)
+def test_what_is_wrong_with_parameters_and_filters(text: str, place: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        Expression.parse(text, SCHEMA, parameters=GIVEN)
+    assert caught.value.where == place
+
+
+def test_a_chain_too_deep_to_call_is_worked_out_node_by_node() -> None:
+    nodes, kinds = checked(parse(" + ".join(["w"] * 3_000) + " > 2999"), {"w": pa.int64()})
+    one = for_one_row(nodes, kinds, {"w": 0})
+    assert [one([1]), one([0]), one([None])] == [True, False, None]
 
 
 @pytest.mark.parametrize(

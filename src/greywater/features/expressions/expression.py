@@ -14,6 +14,7 @@ from greywater.features.expressions.functions import FUNCTIONS
 from greywater.features.expressions.operators import OPERATORS, among
 from greywater.features.expressions.parser import parse
 from greywater.features.expressions.syntax import KINDS, Kind, Node
+from greywater.features.expressions.tokens import Parameters
 from greywater.features.expressions.values import BoolArray, Values, as_arrow, kind_of, literal, load
 
 __all__ = ["Expression"]
@@ -39,7 +40,14 @@ class Expression:
     kinds: tuple[Kind, ...]
 
     @classmethod
-    def parse(cls, text: str, columns: pa.Schema | Mapping[str, pa.DataType], *, where: str = "") -> Expression:
+    def parse(
+        cls,
+        text: str,
+        columns: pa.Schema | Mapping[str, pa.DataType],
+        *,
+        where: str = "",
+        parameters: Parameters | None = None,
+    ) -> Expression:
         """Read and check an expression.
 
         Parameters
@@ -49,6 +57,8 @@ class Expression:
             The columns that there will be.
         where : str
             What the expression belongs to, for messages.
+        parameters : mapping of str to Parameter, optional
+            What stands for `$name` in it.
 
         Raises
         ------
@@ -57,7 +67,7 @@ class Expression:
         """
         named = {field.name: field.type for field in columns} if isinstance(columns, pa.Schema) else columns
         try:
-            nodes, kinds = checked(parse(text), named)
+            nodes, kinds = checked(parse(text, parameters), named)
         except UsageError as error:
             place = ", ".join(part for part in (where, error.where) if part)
             raise UsageError(error.found, where=place, mend=error.mend) from None

@@ -9,7 +9,7 @@ import math
 from typing import Final
 
 from greywater.features.expressions.syntax import Node, Value
-from greywater.features.expressions.tokens import Place, Token, refused, tokens
+from greywater.features.expressions.tokens import Parameters, Place, Token, refused, tokens
 
 __all__ = ["MOST_NESTING", "parse"]
 
@@ -23,8 +23,8 @@ _powers: Final[dict[str, int]] = {
 }  # fmt: skip
 
 
-def parse(text: str) -> tuple[Node, ...]:
-    """The nodes of an expression; the last one is the whole of it.
+def parse(text: str, parameters: Parameters | None = None) -> tuple[Node, ...]:
+    """The nodes of an expression, `$name` replaced by the parameter; the last one is the whole of it.
 
     Raises
     ------
@@ -36,12 +36,12 @@ def parse(text: str) -> tuple[Node, ...]:
     >>> [node.name or node.values for node in parse("a + 2 > b")]
     ['a', (2,), '+', 'b', '>']
     """
-    return _Parser(text).whole()
+    return _Parser(text, parameters).whole()
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
-        self._tokens = tokens(text)
+    def __init__(self, text: str, parameters: Parameters | None) -> None:
+        self._tokens = tokens(text, parameters)
         self._token = next(self._tokens)
         self._nodes: list[Node] = []
         self._depth = 0
@@ -81,6 +81,8 @@ class _Parser:
             return self._literal(_number(token, ""), token.place)
         if token.kind == "text":
             return self._literal(token.text, token.place)
+        if token.kind == "value":
+            return self._literal(token.value, token.place)
         if token.kind == "name":
             return self._call(token) if self._at("(") else self._add(Node("column", token.text, token.place))
         if token.kind == "word" and token.text in ("true", "false"):
@@ -167,8 +169,8 @@ class _Parser:
             return _number(self._next(), token.text)
         if token.kind == "number":
             return _number(token, "")
-        if token.kind == "text":
-            return token.text
+        if token.kind in ("text", "value"):
+            return token.text if token.kind == "text" else token.value
         if token.kind == "word" and token.text in ("true", "false"):
             return token.text == "true"
         raise refused(f"{token.said} in the list of `in`", token.place, "list numbers, texts, true or false")
