@@ -47,7 +47,8 @@ class FeatureRequest:
     """A statistic of what an account sent or received in a window, of the payments that a filter lets through.
 
     The window is (t - window, t] of the payment's event time; the payment itself counts where it is one of the role's
-    own and passes the filter. Counts are int64, all else is float64, NaN where no payment passed.
+    own and passes the filter. Counts are int64, all else is float64; where no
+    payment passed, counts and sums are 0 and the others NaN.
 
     Parameters
     ----------

@@ -135,8 +135,22 @@ def compared(sign: str, a: Values, b: Values) -> Values:
         result = _of_order[_turned[sign]](_whole_against_number(b.data, a.data))
     else:
         result = _ufuncs[sign](a.data, b.data)
-    known = a.there & b.there
-    return Values("truth", np.asarray(result & known), known)
+        if a.kind == "number" and sign != "!=":  # a comparison with NaN is false
+            return Values("truth", np.asarray(result), _together(a.there, b.there))
+    known = _together(a.there, b.there)
+    return Values("truth", np.asarray(result if _all(known) else result & known), known)
+
+
+def _all(known: BoolArray) -> bool:
+    """True where one True stands for all rows."""
+    return not known.ndim and bool(known)
+
+
+def _together(a: BoolArray, b: BoolArray) -> BoolArray:
+    """`a & b` without work where one of them is True for all rows."""
+    if _all(b):
+        return a
+    return b if _all(a) else np.asarray(a & b)
 
 
 def _between(a: Values, low: Values, high: Values) -> Values:
@@ -172,12 +186,18 @@ def _is_not_null(a: Values) -> Values:
 
 
 def _and(a: Values, b: Values) -> Values:
-    false = (a.known & ~a.data) | (b.known & ~b.data)
-    return Values("truth", np.asarray(a.data & b.data), np.asarray((a.known & b.known) | false))
+    data = np.asarray(a.data & b.data)
+    if _all(a.known) and _all(b.known):
+        return Values("truth", data)
+    # `known > data` is "known, and false".
+    return Values("truth", data, np.asarray((a.known & b.known) | (a.known > a.data) | (b.known > b.data)))
 
 
 def _or(a: Values, b: Values) -> Values:
-    return Values("truth", np.asarray(a.data | b.data), np.asarray((a.known & b.known) | a.data | b.data))
+    data = np.asarray(a.data | b.data)
+    if _all(a.known) and _all(b.known):
+        return Values("truth", data)
+    return Values("truth", data, np.asarray((a.known & b.known) | data))
 
 
 def _not(a: Values) -> Values:

@@ -65,7 +65,8 @@ def _shaped(
     """A function that calls those of its operands, the frequent shapes by the shortest way."""
     operands = [made[operand] for operand in node.operands]
     if node.name in ("and", "or") and node.form == "operator":
-        return _both(*operands) if node.name == "and" else _either(*operands)
+        chain = tuple(made[place] for place in _chained(at, node.name, nodes))
+        return _all_of(chain) if node.name == "and" else _any_of(chain)
     if node.name in _compare and node.form == "operator":
         left, right = (nodes[operand] for operand in node.operands)
         if left.form == "column" and right.form == "literal":
@@ -131,28 +132,42 @@ def _against(compare: Callable[[Any, Any], bool], left: RowFunction, right: RowF
     return holds
 
 
-def _both(left: RowFunction, right: RowFunction) -> RowFunction:
+def _chained(at: int, word: str, nodes: Sequence[Node]) -> list[int]:
+    """The operands of `a and b and c`, in order, as if `and` took any number."""
+    found, waiting = [], [at]
+    while waiting:
+        place = waiting.pop()
+        if nodes[place].form == "operator" and nodes[place].name == word:
+            waiting += reversed(nodes[place].operands)
+        else:
+            found.append(place)
+    return found
+
+
+def _all_of(conditions: Sequence[RowFunction]) -> RowFunction:
     def holds(row: Sequence[Any]) -> bool | None:
-        first = left(row)
-        if first is False:
-            return False
-        second = right(row)
-        if second is False:
-            return False
-        return None if first is None or second is None else True
+        result: bool | None = True
+        for condition in conditions:
+            found = condition(row)
+            if found is False:
+                return False
+            if found is None:
+                result = None
+        return result
 
     return holds
 
 
-def _either(left: RowFunction, right: RowFunction) -> RowFunction:
+def _any_of(conditions: Sequence[RowFunction]) -> RowFunction:
     def holds(row: Sequence[Any]) -> bool | None:
-        first = left(row)
-        if first is True:
-            return True
-        second = right(row)
-        if second is True:
-            return True
-        return None if first is None or second is None else False
+        result: bool | None = False
+        for condition in conditions:
+            found = condition(row)
+            if found is True:
+                return True
+            if found is None:
+                result = None
+        return result
 
     return holds
 

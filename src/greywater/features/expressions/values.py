@@ -42,8 +42,8 @@ class Values:
         int64 (whole, moment), float64 (number) or bool (truth), of n rows or of no dimension (the same for all rows);
         for text a `pa.Array` or `pa.Scalar`.
     known : bool array
-        False where there is no value; a number without a value is NaN and a text without one is null instead, and
-        `known` is not used. `data` is False where a truth has no value.
+        False where there is no value. A number without a value is NaN and a text without one is null instead: of texts
+        `known` is not used, of numbers only where it is of n rows. `data` is False where a truth has no value.
     """
 
     kind: Kind
@@ -54,7 +54,7 @@ class Values:
     def there(self) -> BoolArray:
         """True where there is a value, whatever the kind."""
         if self.kind == "number":
-            return np.asarray(~np.isnan(self.data))
+            return self.known if self.known.ndim else np.asarray(~np.isnan(self.data))
         if self.kind == "text":
             if isinstance(self.data, pa.Scalar):
                 return np.asarray(self.data.is_valid)
