@@ -16,12 +16,15 @@ from greywater.detectors.hybrid import Hybrid
 from greywater.detectors.isolation import Isolation, IsolationParameters
 from greywater.detectors.loading import load_detector
 from greywater.detectors.metrics import roc_auc
+from greywater.detectors.rules.rule import Rule
+from greywater.detectors.rules.rule_detector import RuleDetector
+from greywater.detectors.rules.rule_set import RuleSet
 from greywater.detectors.xgboosted import XGBoosted
 from greywater.errors import DetectorError
 from greywater.stores.blocks import BlockWriter, FeatureBlocks, TableRows
 from greywater.vocab import FeatureBlock, Float64Array, Int64Array
 
-KINDS = ("boosted", "xgboosted", "isolation", "hybrid")
+KINDS = ("boosted", "xgboosted", "isolation", "hybrid", "rules")
 NAMES = ("sender.out.sum.1d", "sender.out.count.1d", "receiver.in.mean.7d", "payment.channel", "constant", "undefined")
 
 
@@ -34,7 +37,13 @@ def new(kind: str, *, seed: int = 7, threads: int = 1) -> Any:
             seed=seed,
             threads=threads,
         )
+    if kind == "rules":
+        return RuleDetector(RuleSet((rule("sum", f"{NAMES[0]} > 2000", 3), rule("many", f"{NAMES[1]} >= 8", 2))))
     return Isolation(IsolationParameters(trees=40, sample_rows=1_000), seed=seed, threads=threads)
+
+
+def rule(name: str, expression: str, severity: int) -> Rule:
+    return Rule(name, 1, name, name, "the test", (), "sender", "1d", severity, expression)
 
 
 def planted(rows: int, seed: int, share: float = 0.04) -> tuple[pa.Table, Int64Array]:
@@ -87,8 +96,9 @@ def test_the_same_seed_gives_the_same_scores_on_any_number_of_threads(
     once = fitted(kind).score(later[0])
     again = fitted(kind, threads=2).score(later[0])
     assert once.tobytes() == again.tobytes()
-    # XGBoost parts the planted rows perfectly, and the same way, whatever it is shown of the honest ones.
-    assert kind == "xgboosted" or not np.array_equal(once, fitted(kind, seed=8).score(later[0]))
+    # XGBoost parts the planted rows perfectly, and the same way, whatever it is shown of the honest ones; rules draw
+    # nothing.
+    assert kind in ("xgboosted", "rules") or not np.array_equal(once, fitted(kind, seed=8).score(later[0]))
 
 
 def test_probability_keeps_the_order_of_the_score(detector: Detector, later: tuple[TableRows, Int64Array]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -219,7 +219,7 @@ def _alike(nodes: Sequence[Node], kinds: Sequence[Kind]) -> tuple[Node, ...]:
 
 
 def _refuse_division_by_zero(nodes: Sequence[Node], kinds: Sequence[Kind]) -> None:
-    constants: dict[int, object] = {}
+    constants: dict[int, Any] = {}
     for at, node in enumerate(nodes):
         if node.form == "literal":
             constants[at] = node.values[0]
@@ -235,7 +235,8 @@ def _refuse_division_by_zero(nodes: Sequence[Node], kinds: Sequence[Kind]) -> No
 
 
 def _at(rule: Rule, origin: Origin, error: UsageError) -> UsageError:
-    return UsageError(error.found, where=_placed(rule, origin, error.where), mend=error.mend)
+    mend = error.mend or "write a condition such as sender.out.count.1d >= 5"
+    return UsageError(error.found, where=_placed(rule, origin, error.where), mend=mend)
 
 
 def _placed(rule: Rule, origin: Origin, where: str) -> str:

@@ -1,4 +1,4 @@
-"""A set of rules behind the contract of detectors: severity as score, calibrated where labels are, explained by rule."""
+"""A set of rules behind the contract of detectors: severity as score, calibrated by labels, explained by rule."""
 
 from __future__ import annotations
 

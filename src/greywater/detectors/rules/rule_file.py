@@ -234,7 +234,7 @@ def _blocks(text: str, rules: int) -> list[tuple[str, int]]:
     starts = [match.start() for match in _header.finditer(text)]
     if len(starts) != rules:
         return [("", 0)] * rules
-    ends = [*starts[1:], len(text)]
+    ends = [*starts[1:], len(text)][:rules]
     return [(text[start:end], text.count("\n", 0, start) + 1) for start, end in zip(starts, ends, strict=True)]
 
 
