@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from greywater.app.embedded import open_features
 from greywater.app.features import create_features
 from greywater.cli.features import named
 from greywater.cli.training_set import split_of
@@ -111,6 +112,20 @@ def test_a_vector_is_served_with_the_values_of_the_request(said: Callable[..., A
     found = said("features", "vector", "risk", "customer=c1", "--request", "amount=950")
     assert found["values"] == {"score": 650.0, "amount": 950.0, "open_loans": 2}
     assert said("features", "vector", "risk", "customer=nobody")["values"]["score"] == 500.0
+
+
+def test_what_is_served_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "definitions.toml").write_text(DEFINITIONS)
+    settings = Settings(store=tmp_path / "bank")
+    create_features(Actor(project=settings.project), settings, tmp_path / "definitions.toml")
+    with open_features(tmp_path / "bank", online="memory:") as store:
+        view = store.online_view("risk")
+        view.vectors([{"customer": name} for name in "abc"])
+        view.vector({"customer": "a"})
+        assert store.note_served() == 4
+        view.vector({"customer": "a"})
+    with open_features(tmp_path / "bank", read_only=True, online="memory:") as store:
+        assert store.usage.vectors("risk", 1) == 5
 
 
 def test_a_training_set_knows_what_was_known_and_is_made_again(said: Callable[..., Any], tmp_path: Path) -> None:

@@ -80,7 +80,9 @@ def feature_store(
             stack.callback(served.close)
         tables = open_tables(f"delta:{project.folder}", read_only=reads)
         records = FeatureRecords(project.records.database)
-        yield FeatureStore(offline, records, actor, online=served, tables=tables), detail
+        store = FeatureStore(offline, records, actor, online=served, tables=tables)
+        yield store, detail
+        store.note_served()
 
 
 def create_features(actor: Actor, settings: Settings, path: Path) -> list[FeatureGroup | FeatureView]:

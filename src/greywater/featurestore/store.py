@@ -112,6 +112,7 @@ class FeatureStore:
         self.registry: Registry = Registry(records)
         self.lineage: Lineage = Lineage(records)
         self.usage: Usage = Usage(records)
+        self._opened: list[OnlineView] = []
 
     def create_group(self, group: FeatureGroup) -> FeatureGroup:
         """Register a version of a group and make room for its rows; nothing where it is there just like this.
@@ -281,7 +282,21 @@ class FeatureStore:
         from greywater.featurestore.vectors import OnlineView
 
         view = self.registry.view(name, version)
-        return OnlineView(view, self.groups_of(view), self._online())
+        self._opened.append(OnlineView(view, self.groups_of(view), self._online()))
+        return self._opened[-1]
+
+    def note_served(self) -> int:
+        """Write into the records how many vectors the opened views served since the last time; how many it were.
+
+        `feature_store` and `open_features` call it at their end; a process that serves for long calls it now and then.
+        """
+        total = 0
+        for view in self._opened:
+            served, view.served = view.served, 0
+            if served:
+                self.usage.served(view.view.name, view.view.version, served)
+            total += served
+        return total
 
     def materialize(
         self,

@@ -77,6 +77,8 @@ class OnlineView:
     ) -> None:
         self.view = view
         self.online = online
+        #: Vectors served, for reports of usage: two threads at the very same moment may count as one.
+        self.served = 0
         self._windows = dict(windows or {})
         self.sections = sections_of(view, groups, self._windows)
         self._readers = [section.keys.reader() for section in self.sections]
@@ -146,6 +148,7 @@ class OnlineView:
         StoreError
             The record is of another definition of the view; or the account has more payments than a record holds.
         """
+        self.served += 1
         if self._quick and at_us is None and not with_age:
             key = self._key(keys)
             record = None if key is None else self.online.get(self._space, key)
@@ -219,6 +222,7 @@ class OnlineView:
             raise UsageError(f"{len(request)} requests for {len(keys)} entities", mend="give one an entity, or none")
         if as_numpy and with_age:
             raise UsageError("a matrix has no ages", mend="ask for ages without as_numpy")
+        self.served += len(keys)
         asked = [self._asked(one) for one in request] if request is not None else [self._absent] * len(keys)
         records = [self._records(place, keys) for place in range(len(self.sections))]
         if as_numpy:
