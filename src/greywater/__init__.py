@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from greywater.features.catalog import FeatureSet, payments_v1, payments_v2
     from greywater.features.engine import Engine
     from greywater.features.transformer import GraphFeatures
+    from greywater.features.trust import AntiTrustRank
     from greywater.synth.world import make_world
     from greywater.vocab import Actor
 
 __all__ = [
     "Actor",
+    "AntiTrustRank",
     "Engine",
     "FeatureSet",
     "GraphFeatures",
@@ -37,6 +39,7 @@ __all__ = [
 #: Where each name of the public face lives; it is imported when it is first asked for.
 HOMES = {
     "Actor": "greywater.vocab",
+    "AntiTrustRank": "greywater.features.trust",
     "Engine": "greywater.features.engine",
     "FeatureSet": "greywater.features.catalog",
     "GraphFeatures": "greywater.features.transformer",
