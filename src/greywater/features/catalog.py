@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -68,6 +69,8 @@ class FeatureSet:
         Name and kind of each attribute of the parties that is joined, in order; they are not the engine's.
     attribute_words : tuple of (str, tuple of str)
         What the codes of text attributes mean, for people; no part of the set's definition.
+    chosen : tuple of str, optional
+        Names of the features that the set has of all these; None = all of them. Made by `only`.
 
     Examples
     --------
@@ -91,21 +94,67 @@ class FeatureSet:
     graph: GraphPlan | None = None
     attributes: tuple[tuple[str, str], ...] = ()
     attribute_words: tuple[tuple[str, tuple[str, ...]], ...] = field(default=(), compare=False)
+    chosen: tuple[str, ...] | None = None
 
     @property
     def features(self) -> tuple[Feature, ...]:
-        """All features, in the order of a FeatureBlock's columns."""
+        """The set's features, in the order of a FeatureBlock's columns."""
+        if self.chosen is None:
+            return self._all
+        chosen = frozenset(self.chosen)
+        return tuple(feature for feature in self._all if feature.name in chosen)
+
+    @property
+    def _all(self) -> tuple[Feature, ...]:
         shared = PAYMENT_FEATURES + calendar_features(self.resolution_us) + PAIR_COUNTS + PAIR_DERIVED + PAIR_FLOATS
         windows = tuple(
             feature for side in ("out", "in") for feature in self.plan.counts(side) + self.plan.floats(side)
         )
         through = (PASS_THROUGH,) if self.has_pass_through else ()
-        engine = shared + through + windows + self.plan.self_counts() + self.plan.self_sums() + self.graph_features
+        engine = shared + through + windows + self.plan.self_counts() + self.plan.self_sums() + self._all_of_graph
         return engine + attribute_features(self.attributes, dict(self.attribute_words))
+
+    def only(self, names: Iterable[str]) -> FeatureSet:
+        """The set with these features alone, in the order of this one; their values stay the same bits.
+
+        The engine then works out nothing that none of them needs.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Some of the set's.
+
+        Raises
+        ------
+        UsageError
+            A name is not the set's, or none is given.
+
+        Examples
+        --------
+        >>> whole = payments_v1(Settings(), resolution_us=1)
+        >>> whole.only(["sender.out.sum.7d", "payment.amount"]).names
+        ('payment.amount', 'sender.out.sum.7d')
+        """
+        wanted = set(names)
+        unknown = sorted(wanted - set(self.names))
+        if unknown or not wanted:
+            raise UsageError(
+                f"{unknown[0]!r} is not one of the features {self.name}" if unknown else "no feature is named",
+                where=f"{len(unknown)} unknown names" if len(unknown) > 1 else "",
+                mend="give names that docs/features.md lists, of windows that are set",
+            )
+        return replace(self, chosen=tuple(name for name in self.names if name in wanted))
 
     @property
     def graph_features(self) -> tuple[Feature, ...]:
         """The graph's features that are no doubles of others, in the order of its plan."""
+        if self.chosen is None:
+            return self._all_of_graph
+        chosen = frozenset(self.chosen)
+        return tuple(feature for feature in self._all_of_graph if feature.name in chosen)
+
+    @property
+    def _all_of_graph(self) -> tuple[Feature, ...]:
         return () if self.graph is None else tuple(feature for feature in self.graph.features if _is_kept(feature))
 
     @property
@@ -124,13 +173,15 @@ class FeatureSet:
         return {feature.name: feature for feature in self.features}
 
     def to_json(self) -> str:
-        """The set's definition as canonical JSON; the graph's plan and attributes are named only where there are."""
+        """The set's definition as canonical JSON; graph, attributes and chosen features are named only where there are."""
         fields = asdict(self)
         del fields["attribute_words"]
         if not self.attributes:
             del fields["attributes"]
         if self.graph is None:
             del fields["graph"]
+        if self.chosen is None:
+            del fields["chosen"]
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
     @classmethod
@@ -141,8 +192,10 @@ class FeatureSet:
         lengths = {name: tuple(plan[name]) for name in ("windows", "day_windows")}
         graph = fields.pop("graph", None)
         attributes = tuple((name, kind) for name, kind in fields.pop("attributes", ()))
+        chosen = fields.pop("chosen", None)
         return cls(
             attributes=attributes,
+            chosen=None if chosen is None else tuple(chosen),
             plan=WindowPlan(allowed_lateness=plan["allowed_lateness"], **lengths),
             graph=None if graph is None else GraphPlan.from_fields(graph),
             **fields,

@@ -19,6 +19,7 @@ from greywater.features.engine_graph import GraphColumns
 from greywater.features.ledger_order import int64, times_in_order
 from greywater.features.payment import compute_payment, pass_through
 from greywater.features.rooms import Rooms
+from greywater.features.selection import RECEIVED, Selection, SideSelection, selection_of
 from greywater.features.sides import Side
 from greywater.kernels import pairs as pair_kernels
 from greywater.kernels.windows import PairColumns, Payments, process, process_self
@@ -37,6 +38,8 @@ PARALLEL_FROM = 1_000
 MAX_NUMBERS = 2**30
 MICROSECOND = 1_000_000
 START_OF_TIME = -(2**62)
+#: What the windows of self-payments keep: their lists are searched.
+NOTHING = np.zeros(3, np.int64)
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Footprint:
 
 @dataclass(frozen=True)
 class _Block:
-    """A block of payments as the kernels want it."""
+    """A block of payments as the kernels want it. In sender_own and receiver_own -1 is a party outside the bank."""
 
     rows: pa.Table
     time: Int64Array
@@ -80,6 +83,8 @@ class _Block:
     amount: Int64Array
     sender: np.ndarray
     receiver: np.ndarray
+    sender_own: np.ndarray
+    receiver_own: np.ndarray
     scored: np.ndarray
 
 
@@ -100,19 +105,17 @@ class Engine:
         check_calendar(features.timezone, features.country)
         self.features = features
         self._names = features.names
-        self._look = features.plan.look_back()
-        windows = len(features.plan.labels)
-        # Both sides have the same layout; it is worked out once, not once a block.
-        counts, floats = features.plan.counts("in"), features.plan.floats("in")
-        self._count_rows, self._float_rows = len(counts), len(floats)
-        rows = [feature.name for feature in counts + floats]
-        self._received_row = rows.index("sender.in.sum.1d") if features.has_pass_through else -1
-        self._out, self._in, self._self = Side(windows), Side(windows), Side(windows)
+        # What is worked out and where it lies is settled here, once, and not once a block.
+        self._chosen: Selection = selection_of(features)
+        out, into = self._chosen.out, self._chosen.into
+        self._out, self._in, self._self = Side(out.windows, out.kept), Side(into.windows, into.kept), Side(0, NOTHING)
         self._pairs = pair_kernels.empty_pairs(1 << 12, 1024, 1024)
         self._accounts = AccountDictionary()
         self._graph: GraphColumns | None = None
-        if features.graph is not None:
-            self._graph = GraphColumns(features.graph, features.graph_features, threads=threads)
+        if features.graph is not None and self._chosen.graph is not None:
+            self._graph = GraphColumns(
+                self._chosen.graph, self._chosen.graph_features, threads=threads, hold_us=features.graph.hold_us
+            )
         self._rooms = {"out": Rooms(), "in": Rooms()}
         self._next_seq = 0
         self._horizon = START_OF_TIME
@@ -128,13 +131,22 @@ class Engine:
         """The parties met so far and their codes."""
         return self._accounts
 
+    @property
+    def input_columns(self) -> tuple[str, ...]:
+        """Those of INPUT_COLUMNS that these features need."""
+        return self._chosen.inputs
+
+    def windows_kept(self, side: str) -> int:
+        """Windows whose state a side of the engine keeps: of "out", "in" or "self"."""
+        return {"out": self._chosen.out.windows, "in": self._chosen.into.windows}.get(side, 0)
+
     def process(self, transactions: pa.RecordBatch | pa.Table) -> FeatureBlock:
         """Take the next payments in.
 
         Parameters
         ----------
         transactions : RecordBatch or Table
-            INPUT_COLUMNS at least; `seq` must follow on from the last payment processed.
+            `input_columns` at least; `seq` must follow on from the last payment processed.
 
         Returns
         -------
@@ -155,7 +167,8 @@ class Engine:
             self._horizon = int(block.horizon[-1])
         self._next_seq += n
         columns = self._shared_columns(block, pairs) + self._through(block, in_columns)
-        columns += out_columns + in_columns + self_columns + self._run_graph(block)
+        columns += self._chosen.out.handed_out(out_columns) + self._chosen.into.handed_out(in_columns)
+        columns += self_columns + self._run_graph(block)
         batch = pa.RecordBatch.from_arrays([pa.array(column) for column in columns], names=list(self._names))
         seq = np.arange(self._next_seq - n, self._next_seq, dtype=np.int64)
         return FeatureBlock(seq, batch, block.scored)
@@ -169,53 +182,51 @@ class Engine:
         n = len(block.time)
         outgoing, incoming, pairs = self._payments(block, np.zeros(n, np.uint8))
         idle = pairs._replace(late=np.zeros((2, n), np.uint8))
-        self._absorb_side(self._out, outgoing, idle)
-        self._absorb_side(self._in, incoming, idle)
+        self._run_side(self._out, outgoing, idle, self._chosen.out.unwritten, "out")
+        self._run_side(self._in, incoming, idle, self._chosen.into.unwritten, "in")
         self._run_self(outgoing)
         if n:
             self._horizon = int(block.horizon[-1])
         self._next_seq += n
         if self._graph is not None:
-            own = ~self._external(block.sender), ~self._external(block.receiver)
+            own = block.sender_own >= 0, block.receiver_own >= 0
             self._graph.absorb(block.sender, block.receiver, block.time, block.amount, *own)
 
     def _payments(self, block: _Block, scored: np.ndarray) -> tuple[Payments, Payments, PairColumns]:
         """A block as the two sides take it, and what the records of its pairs say."""
         pair, new, pairs = self._meet(block)
-        out_own = np.where(self._external(block.sender), -1, block.sender).astype(np.int32)
-        in_own = np.where(self._external(block.receiver), -1, block.receiver).astype(np.int32)
+        out_own, in_own = block.sender_own, block.receiver_own
         outgoing = Payments(out_own, in_own, pair, new, block.time, block.horizon, block.amount, scored)
         incoming = Payments(in_own, out_own, pair, new, block.time, block.horizon, block.amount, scored)
         return outgoing, incoming, pairs
 
     def _read(self, transactions: pa.RecordBatch | pa.Table) -> _Block:
         rows = pa.table(transactions) if isinstance(transactions, pa.RecordBatch) else transactions
-        time, horizon = times_in_order(rows, INPUT_COLUMNS, self._next_seq, self._horizon)
+        time, horizon = times_in_order(rows, self._chosen.inputs, self._next_seq, self._horizon)
         late = time <= horizon - self.features.plan.allowed_lateness * MICROSECOND
         base = rows.column("base_amount")
         amount = int64(pc.fill_null(base, -1))
         sender = self._accounts.encode(rows.column("sender"))
         receiver = self._accounts.encode(rows.column("receiver"))
-        scored = ~(self._external(sender) | self._external(receiver))
-        return _Block(rows, time, horizon, late, amount, sender, receiver, scored)
-
-    def _external(self, codes: np.ndarray) -> np.ndarray:
-        external: np.ndarray = self._accounts.external[codes]
-        return external
+        outside = self._accounts.external
+        sender_own, receiver_own = (np.where(outside[each], -1, each).astype(np.int32) for each in (sender, receiver))
+        scored = (sender_own >= 0) & (receiver_own >= 0)
+        return _Block(rows, time, horizon, late, amount, sender, receiver, sender_own, receiver_own, scored)
 
     def _meet(self, block: _Block) -> tuple[np.ndarray, np.ndarray, PairColumns]:
         """Number the block's pairs and read their records."""
         n = len(block.time)
+        if not self._chosen.meets:
+            none, nothing = np.zeros(n, np.int32), np.zeros((2, n), np.uint8)
+            return none, nothing[0], PairColumns(nothing, none, np.zeros((2, 0), np.int64), np.zeros((4, 0)))
         self._reserve(n)
         pair, reverse = np.empty(n, np.int32), np.empty(n, np.int32)
         new, late = np.empty(n, np.uint8), np.empty((2, n), np.uint8)
         counts, floats = np.empty((2, n), np.int64), np.empty((4, n), np.float64)
-        sender = np.where(self._external(block.sender), -1, block.sender).astype(np.int32)
-        receiver = np.where(self._external(block.receiver), -1, block.receiver).astype(np.int32)
         pair_kernels.meet(
             self._pairs,
-            sender,
-            receiver,
+            block.sender_own,
+            block.receiver_own,
             block.sender,
             block.receiver,
             block.time,
@@ -227,9 +238,9 @@ class Engine:
             late,
         )
         pairs = int(self._pairs.size[0])
-        self._out.reserve(len(self._accounts), pairs)
-        self._in.reserve(len(self._accounts), pairs)
-        self._self.reserve(len(self._accounts), len(self._accounts))
+        for side, chosen in ((self._out, self._chosen.out), (self._in, self._chosen.into)):
+            if chosen.needed:
+                side.reserve(len(self._accounts), pairs)
         return pair, new, PairColumns(late, reverse, counts, floats)
 
     def _reserve(self, payments: int) -> None:
@@ -266,71 +277,71 @@ class Engine:
         idle = pairs._replace(late=np.zeros((2, n), np.uint8))
         waiting = None
         if self._pool is not None and n >= PARALLEL_FROM:
-            waiting = self._pool.submit(self._run_side, self._in, incoming, idle, "in")
-        out_columns = self._run_side(self._out, outgoing, pairs, "out")
+            waiting = self._pool.submit(self._run_side, self._in, incoming, idle, self._chosen.into, "in")
+        out_columns = self._run_side(self._out, outgoing, pairs, self._chosen.out, "out")
         if waiting is not None:
             return out_columns, waiting.result()
-        return out_columns, self._run_side(self._in, incoming, idle, "in")
+        return out_columns, self._run_side(self._in, incoming, idle, self._chosen.into, "in")
 
-    def _run_side(self, side: Side, payments: Payments, pairs: PairColumns, direction: str) -> list[np.ndarray]:
-        plan = self.features.plan
-        n = len(payments.time)
-        ints = self._rooms[direction].columns(self._count_rows, n, np.int64)
-        floats = self._rooms[direction].columns(self._float_rows, n, np.float64)
-        windows = len(plan.labels)
-        line = (
-            np.empty(len(ints), np.int64),
-            np.empty(len(floats), np.float64),
-            np.empty(windows, np.float64),
-            np.empty(windows, np.int64),
-        )
+    def _run_side(
+        self, side: Side, payments: Payments, pairs: PairColumns, chosen: SideSelection, direction: str
+    ) -> list[np.ndarray]:
+        if not chosen.needed:
+            return []
+        n, windows, asked = len(payments.time), chosen.windows, chosen.asked
+        counts, measures = len(asked.int_rows), len(asked.float_rows)
+        # Two rows at least of each kind keep the arrays of the kind that the kernel is compiled for.
+        ints = self._rooms[direction].columns(max(counts, 2), n, np.int64)
+        floats = self._rooms[direction].columns(max(measures, 2), n, np.float64)
+        line = np.empty(chosen.line[0], np.int64), np.empty(chosen.line[1], np.float64)
+        scratch = np.empty(windows, np.float64), np.empty(windows, np.int64)
         side.run(
-            lambda lists, begin: process(lists, self._look, payments, pairs, begin, ints, floats, *line),
-            payments.horizon,
-            plan.hold_us,
-        )
-        return [*ints, *floats]
-
-    def _absorb_side(self, side: Side, payments: Payments, pairs: PairColumns) -> None:
-        """Append to the lists of a side. Two rows of each kind keep the arrays of the kind the kernel knows."""
-        n = len(payments.time)
-        ints = self._rooms["out"].columns(2, n, np.int64)
-        floats = self._rooms["out"].columns(2, n, np.float64)
-        line = np.empty(2, np.int64), np.empty(2, np.float64), np.empty(2, np.float64), np.empty(2, np.int64)
-        side.run(
-            lambda lists, begin: process(lists, self._look, payments, pairs, begin, ints, floats, *line),
+            lambda lists, begin: process(
+                lists, chosen.look, asked, payments, pairs, begin, ints, floats, *line, *scratch
+            ),
             payments.horizon,
             self.features.plan.hold_us,
         )
+        return [*ints[:counts], *floats[:measures]]
 
     def _run_self(self, payments: Payments) -> list[np.ndarray]:
-        windows, n = len(self.features.plan.labels), len(payments.time)
+        chosen = self._chosen
+        if not chosen.pays_itself:
+            return []
+        look = chosen.self_look
+        self._self.reserve(len(self._accounts), len(self._accounts))
+        windows, n = len(look.lengths), len(payments.time)
         counts, sums = np.empty((windows, n), np.int64), np.empty((windows, n), np.float64)
         self._self.run(
-            lambda lists, begin: process_self(lists, self._look, payments, begin, counts, sums),
+            lambda lists, begin: process_self(lists, look, payments, begin, counts, sums),
             payments.horizon,
             self.features.plan.hold_us,
         )
-        return [*counts, *sums]
+        return [counts[w] for w in chosen.self_counts] + [sums[w] for w in chosen.self_sums]
 
     def _run_graph(self, block: _Block) -> list[np.ndarray]:
         if self._graph is None:
             return []
-        own = ~self._external(block.sender), ~self._external(block.receiver)
+        own = block.sender_own >= 0, block.receiver_own >= 0
         return self._graph.run(block.sender, block.receiver, block.time, block.amount, *own)
 
     def _shared_columns(self, block: _Block, pairs: PairColumns) -> list[np.ndarray]:
-        columns: list[np.ndarray] = list(compute_payment(block.rows, block.late))
-        features = self.features
-        columns += compute_calendar(block.time, features.timezone, features.country, features.resolution_us)
-        columns += list(pairs.counts)
-        columns += [(pairs.counts[0] == 0).astype(np.int64), (pairs.counts[1] > 0).astype(np.int64)]
-        return columns + list(pairs.floats)
+        features, chosen = self.features, self._chosen
+        columns: list[np.ndarray] = list(compute_payment(block.rows, block.late, chosen.payment))
+        if any(chosen.calendar):
+            days = compute_calendar(block.time, features.timezone, features.country, features.resolution_us)
+            columns += [column for column, named in zip(days, chosen.calendar, strict=True) if named]
+        if any(chosen.pair):
+            counts = pairs.counts
+            flags = (counts[0] == 0).astype(np.int64), (counts[1] > 0).astype(np.int64)
+            of_pair = [*counts, *flags, *pairs.floats]
+            columns += [column for column, named in zip(of_pair, chosen.pair, strict=True) if named]
+        return columns
 
     def _through(self, block: _Block, in_columns: list[np.ndarray]) -> list[Float64Array]:
-        if not self.features.has_pass_through:
+        if not self._chosen.through:
             return []
-        received = in_columns[self._received_row]
+        received = in_columns[self._chosen.into.names.index(RECEIVED)]
         amount = np.where(block.amount >= 0, block.amount.astype(np.float64), np.nan)
         return [pass_through(amount, received)]
 
@@ -340,7 +351,8 @@ class Engine:
         table = self._pairs
         sides = (self._out, self._in, self._self)
         lifetime = sum(side.lifetime_bytes for side in sides) + sum(part.nbytes for part in table)
-        held, graph_held, graph_bytes = self._out.held + self._self.held, 0, 0
+        side = self._out if self._chosen.out.needed else self._in
+        held, graph_held, graph_bytes = side.held + self._self.held, 0, 0
         if self._graph is not None:
             graph = self._graph.footprint
             graph_held, graph_bytes = graph.held, graph.entry_bytes + graph.vertex_bytes
@@ -377,9 +389,7 @@ class Engine:
         arrays["pairs.counts"] = self._pairs.counts[:pairs]
         arrays["pairs.latest"] = self._pairs.latest[:pairs]
         arrays["pairs.first"] = self._pairs.first[:accounts]
-        encoded = [name.encode() for name in self._accounts.names]
-        arrays["accounts.bytes"] = np.frombuffer(b"".join(encoded), np.uint8)
-        arrays["accounts.ends"] = np.cumsum([len(part) for part in encoded], dtype=np.int64)
+        arrays |= {f"accounts.{key}": value for key, value in self._accounts.arrays().items()}
         meta: dict[str, Any] = {
             "next_seq": self._next_seq, "horizon": self._horizon, "features": self.features.fingerprint,
         }  # fmt: skip
@@ -408,11 +418,9 @@ class Engine:
         for name, side in (("out", self._out), ("in", self._in), ("self", self._self)):
             prefix = f"{name}."
             side.load({key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)})
-        data, begin, names = arrays["accounts.bytes"].tobytes(), 0, []
-        for end in arrays["accounts.ends"].tolist():
-            names.append(data[begin:end].decode())
-            begin = end
-        self._accounts = AccountDictionary.from_names(names)
+        self._accounts = AccountDictionary.from_arrays(
+            {"bytes": arrays["accounts.bytes"], "ends": arrays["accounts.ends"]}
+        )
         keys = arrays["pairs.keys"]
         size = 1 << max(12, int(len(keys) * 2).bit_length())
         slots, numbers = np.full(size, -1, np.int64), np.zeros(size, np.int32)

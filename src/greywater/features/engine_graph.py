@@ -37,6 +37,8 @@ class GraphColumns:
         The columns to hand out: features of the plan, in its order.
     threads : int
         Threads that look for patterns side by side. Changes no value.
+    hold_us : int, optional
+        As for `GraphState`.
 
     Examples
     --------
@@ -49,10 +51,12 @@ class GraphColumns:
     ('sender.out.degree.1h', [1, 2])
     """
 
-    def __init__(self, plan: GraphPlan, wanted: Sequence[Feature], *, threads: int) -> None:
+    def __init__(
+        self, plan: GraphPlan, wanted: Sequence[Feature], *, threads: int, hold_us: int | None = None
+    ) -> None:
         names = {feature.name for feature in wanted}
         self._plan = plan
-        self._state = GraphState(plan, threads=threads)
+        self._state = GraphState(plan, threads=threads, hold_us=hold_us)
         self._ints = _runs([feature.name in names for feature in plan.int_features])
         self._floats = _runs([feature.name in names for feature in plan.float_features])
         self._counts, self._measures = _length(self._ints), _length(self._floats)

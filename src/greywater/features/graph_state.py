@@ -90,6 +90,8 @@ class GraphState:
         What to compute.
     threads : int
         Threads that look for patterns side by side.
+    hold_us : int, optional
+        Microseconds behind the latest event time that are held, where `plan` is a part of one that holds more.
 
     Examples
     --------
@@ -101,7 +103,7 @@ class GraphState:
     [1, 2]
     """
 
-    def __init__(self, plan: GraphPlan, *, threads: int = 2) -> None:
+    def __init__(self, plan: GraphPlan, *, threads: int = 2, hold_us: int | None = None) -> None:
         self.plan = plan
         self._rows, self._windows = plan.kernel_plan()
         self._ints, self._floats = len(plan.int_features), len(plan.float_features)
@@ -117,7 +119,7 @@ class GraphState:
         self._base = 0
         self._released = 0
         self._horizon = START_OF_TIME
-        self._hold = plan.hold_us
+        self._hold = plan.hold_us if hold_us is None else hold_us
         self._ages = EntryAges(since_start=True)
         self._one = _one_payment(self._ints, self._floats)
 

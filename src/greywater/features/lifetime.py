@@ -126,7 +126,7 @@ def begin_engine(engine: Engine, lifetime: Lifetime, *, next_seq: int, horizon: 
     names = pc.unique(pa.chunked_array([*pairs["sender"].chunks, *pairs["receiver"].chunks], pa.string()))
     sender, receiver = (_codes(pairs[name], names) for name in ("sender", "receiver"))
     count, first, last = (np.asarray(pairs[name].to_numpy(), np.int64) for name in LIFETIME_SCHEMA.names[2:])
-    accounts, windows = len(names), len(engine.features.plan.labels)
+    accounts = len(names)
     arrays = dict(state.arrays)
     least = np.full(accounts, FAR, np.int64)
     np.minimum.at(least, sender, first)
@@ -139,8 +139,8 @@ def begin_engine(engine: Engine, lifetime: Lifetime, *, next_seq: int, horizon: 
     arrays["pairs.numbers"] = np.arange(len(sender), dtype=np.int32)
     arrays["pairs.counts"], arrays["pairs.latest"] = count, last
     for side, party in (("out", sender), ("in", receiver)):
-        arrays |= _side(side, party, count, last, (accounts, windows, len(sender)))
-    arrays |= _side("self", sender[:0], count[:0], last[:0], (accounts, windows, accounts))
+        arrays |= _side(side, party, count, last, (accounts, engine.windows_kept(side), len(sender)))
+    arrays |= _side("self", sender[:0], count[:0], last[:0], (accounts, engine.windows_kept("self"), accounts))
     arrays |= _names(names)
     meta: dict[str, Any] = {**state.meta, "next_seq": next_seq}
     meta["horizon"] = START_OF_TIME if horizon is None else horizon
@@ -163,7 +163,7 @@ def _side(
     lists.freed[:] = latest
     if len(last):
         lists.pair_freed[:] = last
-    return {f"{side}.{name}": value for name, value in lists._asdict().items() if name not in ("links", "arena")}
+    return {f"{side}.{name}": value for name, value in lists._asdict().items() if name not in ("links", "arena", "kept")}
 
 
 def _codes(column: pa.ChunkedArray, names: pa.Array) -> Int64Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,7 +11,7 @@ import pyarrow.compute as pc
 from greywater.features.feature import Feature
 from greywater.vocab import CHANNELS, CURRENCIES, Float64Array, Int64Array
 
-__all__ = ["PAYMENT_FEATURES", "compute_payment", "pass_through"]
+__all__ = ["PAYMENT_FEATURES", "PAYMENT_INPUTS", "compute_payment", "pass_through"]
 
 
 def _payment(name: str, dtype: str, unit: str, description: str, typologies: tuple[str, ...] = ()) -> Feature:
@@ -41,27 +43,51 @@ PAYMENT_FEATURES = (
 )
 
 
-def compute_payment(rows: pa.RecordBatch | pa.Table, late: np.ndarray) -> list[Int64Array | Float64Array]:
-    """Columns in the order of PAYMENT_FEATURES."""
-    base = _column(rows, "base_amount")
-    amount = _integers(rows, "amount")
-    received = _integers(rows, "received_amount")
-    currency, received_currency = _column(rows, "currency"), _column(rows, "received_currency")
-    same = _flags(pc.equal(currency, received_currency))
+#: Columns of the transaction table that each of PAYMENT_FEATURES is made from.
+PAYMENT_INPUTS: tuple[tuple[str, ...], ...] = (
+    ("base_amount",),
+    ("amount",),
+    ("channel",),
+    ("currency",),
+    ("received_currency",),
+    ("currency", "received_currency"),
+    ("amount", "currency", "received_amount", "received_currency"),
+    ("sender_bank", "receiver_bank"),
+    ("event_time",),
+)
+
+
+def compute_payment(
+    rows: pa.RecordBatch | pa.Table, late: np.ndarray, wanted: Sequence[bool] | None = None
+) -> list[Int64Array | Float64Array]:
+    """Columns in the order of PAYMENT_FEATURES, those alone that are wanted (None = all)."""
+    makers: tuple[Callable[[], Int64Array | Float64Array], ...] = (
+        lambda: _floats(_column(rows, "base_amount")),
+        lambda: trailing_zeros(_integers(rows, "amount")),
+        lambda: _codes(_column(rows, "channel"), CHANNELS),
+        lambda: _codes(_column(rows, "currency"), CURRENCIES),
+        lambda: _codes(_column(rows, "received_currency"), CURRENCIES),
+        lambda: 1 - _same_currency(rows),
+        lambda: _received_to_paid(rows),
+        lambda: _flags(pc.fill_null(pc.not_equal(_column(rows, "sender_bank"), _column(rows, "receiver_bank")), False)),
+        lambda: np.asarray(late, np.int64),
+    )
+    return [make() for place, make in enumerate(makers) if wanted is None or wanted[place]]
+
+
+def _floats(column: pa.Array) -> Float64Array:
+    return np.asarray(pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
+
+
+def _same_currency(rows: pa.RecordBatch | pa.Table) -> Int64Array:
+    return _flags(pc.equal(_column(rows, "currency"), _column(rows, "received_currency")))
+
+
+def _received_to_paid(rows: pa.RecordBatch | pa.Table) -> Float64Array:
+    amount, received = _integers(rows, "amount"), _integers(rows, "received_amount")
     ratio = np.full(len(amount), np.nan)
-    np.divide(received, amount, out=ratio, where=(same == 1) & (amount > 0))
-    crossing = pc.not_equal(_column(rows, "sender_bank"), _column(rows, "receiver_bank"))
-    return [
-        np.asarray(pc.cast(base, pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64),
-        trailing_zeros(amount),
-        _codes(_column(rows, "channel"), CHANNELS),
-        _codes(currency, CURRENCIES),
-        _codes(received_currency, CURRENCIES),
-        1 - same,
-        ratio,
-        _flags(pc.fill_null(crossing, False)),
-        np.asarray(late, np.int64),
-    ]
+    np.divide(received, amount, out=ratio, where=(_same_currency(rows) == 1) & (amount > 0))
+    return ratio
 
 
 def pass_through(amount: Float64Array, received_last_day: Float64Array) -> Float64Array:

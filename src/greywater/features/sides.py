@@ -26,11 +26,15 @@ class Side:
     ----------
     windows : int
         Number of windows.
+    kept : int64[3], optional
+        What the windows keep (`Lists.kept`); None = all of it.
     """
 
-    def __init__(self, windows: int) -> None:
+    def __init__(self, windows: int, kept: Int64Array | None = None) -> None:
         self._windows = windows
         self.lists: Lists = empty_lists(SPARE_ENTRIES, 1024, windows, 1024)
+        if kept is not None:
+            self.lists = self.lists._replace(kept=kept)
         self._highest = 0
 
     def reserve(self, accounts: int, pairs: int) -> None:
@@ -111,5 +115,6 @@ class Side:
         entries, links = empty_entries(len(arrays["entries"]))
         entries[:] = arrays["entries"]
         rest = {name: np.array(arrays[name], order="C") for name in ARRAYS[1:]}
-        self.lists = Lists(entries=entries, links=links, arena=np.array([len(entries)], np.int64), **rest)
+        arena = np.array([len(entries)], np.int64)
+        self.lists = Lists(entries=entries, links=links, arena=arena, kept=self.lists.kept, **rest)
         self._highest = int(self.lists.heads[:, HIGH].max(initial=0))

@@ -12,7 +12,7 @@ from greywater.features.feature import Feature
 from greywater.features.window_labels import window_label
 from greywater.kernels.windows import COUNTS, FLOATS, OWN_RATIOS, LookBack
 
-__all__ = ["WindowPlan", "window_label"]
+__all__ = ["Direction", "WindowPlan", "window_label"]
 
 MICROSECOND = 1_000_000
 DAY = 86_400

@@ -10,6 +10,8 @@ and lets go what `advance` passes, and start never lies behind its true place as
 query in time order touches only the entries that leave; any other moment is answered by a scan of the list.
 
 Positions are absolute: they grow with every payment and are rebased when the arena is packed.
+
+A side whose columns need no sums, squares or extremes does not keep them (`kept`); what it does not keep is undefined.
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ ORIGIN, LOW, HIGH, CAP_END, CAPACITY, QUERY, LATEST, TOTAL = range(8)
 START, DISTINCT, NEWS, VALIDS, MAX_AT, MIN_AT = range(6)
 MAX, MIN, LEAVES = range(3)
 SUM_LOW, SUM_HIGH, SQUARE_LOW, SQUARE_HIGH = range(4)
+#: Places of `kept`: amounts known and their sums; sums of squares; largest and smallest amounts.
+KEEPS_SUMS, KEEPS_SQUARES, KEEPS_EXTREMES = range(3)
 PLACES, VALUES, SUMS = 6, 3, 4
 NONE = -1
 NULL_AMOUNT = -1
@@ -58,7 +62,8 @@ class Lists(NamedTuple):
     heads int64[A, 8]; freed int64[A] greatest event time among the freed entries; places int32[A, 6 W] positions and
     counts of each window; values int64[A, 3 W] largest and smallest amount and the time of the entry that leaves
     next; sums uint64[A, 4 W] sum and sum of squares (low, high); pair_last int32[P] position of a pair's last entry,
-    -1 = none; pair_freed int64[P] greatest event time among the pair's freed entries; arena int64[1] first free slot.
+    -1 = none; pair_freed int64[P] greatest event time among the pair's freed entries; arena int64[1] first free slot;
+    kept int64[3] 1 for each kind of state that the windows keep, KEEPS_SQUARES only with KEEPS_SUMS.
     """
 
     entries: Any
@@ -71,6 +76,7 @@ class Lists(NamedTuple):
     pair_last: Any
     pair_freed: Any
     arena: Any
+    kept: Any
 
     @property
     def held(self) -> int:
@@ -105,6 +111,7 @@ def empty_lists(entries: int, accounts: int, windows: int, pairs: int) -> Lists:
         np.full(pairs, NONE, np.int32),
         np.full(pairs, NEVER, np.int64),
         np.zeros(1, np.int64),
+        np.ones(3, np.int64),
     )
 
 
@@ -140,29 +147,34 @@ def advance(lists: Lists, account: Int, w: Int, bound: Int) -> None:
     leaves = values[v + LEAVES]
     sum_low, sum_high = sums[s], sums[s + SUM_HIGH]
     square_low, square_high = sums[s + SQUARE_LOW], sums[s + SQUARE_HIGH]
+    adding, squaring = lists.kept[KEEPS_SUMS] == 1, lists.kept[KEEPS_SQUARES] == 1
     while leaves <= bound:
         entry = origin + start
         if lists.links[entry, NEXT] == NONE:
             distinct += 1
         news += lists.links[entry, PAIR_NEW] & 1
         amount = lists.entries[entry, AMOUNT]
-        if amount >= 0:
+        if adding and amount >= 0:
             valids += 1
             value = np.uint64(amount)
-            low, top = square_128(value)
             sum_low, sum_high = subtract_128(sum_low, sum_high, value, ZERO)
-            square_low, square_high = subtract_128(square_low, square_high, low, top)
+            if squaring:
+                low, top = square_128(value)
+                square_low, square_high = subtract_128(square_low, square_high, low, top)
         start += 1
         leaves = lists.entries[origin + start, TIME] if start < high else FAR
     places[p + START] = start
     places[p + DISTINCT] -= distinct
     places[p + NEWS] -= news
-    places[p + VALIDS] -= valids
     values[v + LEAVES] = leaves
-    sums[s] = sum_low
-    sums[s + SUM_HIGH] = sum_high
-    sums[s + SQUARE_LOW] = square_low
-    sums[s + SQUARE_HIGH] = square_high
+    if adding:
+        places[p + VALIDS] -= valids
+        sums[s] = sum_low
+        sums[s + SUM_HIGH] = sum_high
+        sums[s + SQUARE_LOW] = square_low
+        sums[s + SQUARE_HIGH] = square_high
+    if lists.kept[KEEPS_EXTREMES] == 0:
+        return
     if start == high:
         values[v + MAX] = NULL_AMOUNT
         values[v + MIN] = NULL_AMOUNT
@@ -243,7 +255,11 @@ def make_room(lists: Lists, account: Int, bound: Int) -> bool:
 
 @inlined
 def _link_extremes(lists: Lists, account: Int, position: Int) -> None:
-    """Set the links from `position` to the previous greater and the previous smaller amount."""
+    """Set the links from `position` to the previous greater and the previous smaller amount, where they are kept."""
+    if lists.kept[KEEPS_EXTREMES] == 0:
+        lists.links[lists.heads[account, ORIGIN] + position, GREATER] = NONE
+        lists.links[lists.heads[account, ORIGIN] + position, SMALLER] = NONE
+        return
     origin, low = lists.heads[account, ORIGIN], lists.heads[account, LOW]
     amount = lists.entries[origin + position, AMOUNT]
     previous = position - 1
@@ -269,15 +285,19 @@ def _take_in(lists: Lists, account: Int, w: Int, amount: Int, place: Int, distin
     places[p + NEWS] += new
     if amount < 0:
         return
-    places[p + VALIDS] += 1
-    value = np.uint64(amount)
-    square_low, square_high = square_128(value)
-    low, high = add_128(sums[s], sums[s + SUM_HIGH], value, ZERO)
-    sums[s] = low
-    sums[s + SUM_HIGH] = high
-    low, high = add_128(sums[s + SQUARE_LOW], sums[s + SQUARE_HIGH], square_low, square_high)
-    sums[s + SQUARE_LOW] = low
-    sums[s + SQUARE_HIGH] = high
+    if lists.kept[KEEPS_SUMS] == 1:
+        places[p + VALIDS] += 1
+        value = np.uint64(amount)
+        low, high = add_128(sums[s], sums[s + SUM_HIGH], value, ZERO)
+        sums[s] = low
+        sums[s + SUM_HIGH] = high
+        if lists.kept[KEEPS_SQUARES] == 1:
+            square_low, square_high = square_128(value)
+            low, high = add_128(sums[s + SQUARE_LOW], sums[s + SQUARE_HIGH], square_low, square_high)
+            sums[s + SQUARE_LOW] = low
+            sums[s + SQUARE_HIGH] = high
+    if lists.kept[KEEPS_EXTREMES] == 0:
+        return
     if amount >= values[v + MAX]:
         values[v + MAX] = amount
         places[p + MAX_AT] = place

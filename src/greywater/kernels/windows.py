@@ -18,6 +18,9 @@ from greywater.kernels.lists import (
     CAP_END,
     DISTINCT,
     HIGH,
+    KEEPS_EXTREMES,
+    KEEPS_SQUARES,
+    KEEPS_SUMS,
     LATEST,
     LEAVES,
     LOW,
@@ -52,9 +55,13 @@ from greywater.kernels.prefetch import prefetch
 from greywater.kernels.wide import add_128, float_of_128, moments, spread_numerator, square_128
 from greywater.vocab import Float64Array, Int64Array
 
-__all__ = ["COUNTS", "FLOATS", "OWN_RATIOS", "LookBack", "PairColumns", "Payments", "process", "process_self"]
+__all__ = [
+    "COUNTS", "FLOATS", "OWN_RATIOS", "Asked", "LookBack", "PairColumns", "Payments", "process", "process_self",
+]  # fmt: skip
 
 DAY_US = np.int64(86_400_000_000)
+#: Payments before its own that an account's state and the end of its list are asked for, and bytes of a cache line.
+AHEAD, NEAR, LINE = 12, 6, 64
 #: int64 columns a window has, in this order.
 COUNTS = ("count", "counterparties", "new_counterparties")
 #: float64 columns a window has, in this order.
@@ -72,6 +79,15 @@ class LookBack(NamedTuple):
     days: Any
     ratios: Any
     hold: Any
+
+
+class Asked(NamedTuple):
+    """Which columns of a side are written: views int64[2], 1 where any column of the own and of the other view is;
+    int_rows int64[I] and float_rows int64[F] the rows of one payment's line (see `process`) that they come from."""
+
+    views: Any
+    int_rows: Any
+    float_rows: Any
 
 
 class Payments(NamedTuple):
@@ -149,6 +165,8 @@ def _write_slid(
         lists.heads[account],
     )
     windows = known.shape[0]
+    adding, squaring = lists.kept[KEEPS_SUMS] == 1, lists.kept[KEEPS_SQUARES] == 1
+    comparing = lists.kept[KEEPS_EXTREMES] == 1
     for w in range(windows):
         p, v, s = w * PLACES, w * VALUES, w * SUMS
         ints[i + w] = heads[HIGH] - places[p + START]
@@ -156,19 +174,26 @@ def _write_slid(
         ints[i + 2 * windows + w] = places[p + NEWS]
         valids = np.int64(places[p + VALIDS])
         known[w] = np.float64(valids)
-        floats[f + w] = float_of_128(sums[s], sums[s + SUM_HIGH])
-        floats[f + 2 * windows + w] = spread_numerator(
-            valids,
-            sums[s],
-            sums[s + SUM_HIGH],
-            sums[s + SQUARE_LOW],
-            sums[s + SQUARE_HIGH],
-        )
-        low, high = values[v + MIN], values[v + MAX]
-        floats[f + 3 * windows + w] = np.float64(low) if low >= 0 else np.nan
-        floats[f + 4 * windows + w] = np.float64(high) if high >= 0 else np.nan
+        if adding:
+            floats[f + w] = float_of_128(sums[s], sums[s + SUM_HIGH])
+        if squaring:
+            floats[f + 2 * windows + w] = spread_numerator(
+                valids,
+                sums[s],
+                sums[s + SUM_HIGH],
+                sums[s + SQUARE_LOW],
+                sums[s + SQUARE_HIGH],
+            )
+        if comparing:
+            low, high = values[v + MIN], values[v + MAX]
+            floats[f + 3 * windows + w] = np.float64(low) if low >= 0 else np.nan
+            floats[f + 4 * windows + w] = np.float64(high) if high >= 0 else np.nan
+    if not adding:
+        return
     for w in range(windows):
         floats[f + windows + w] = floats[f + w] / known[w]
+    if not squaring:
+        return
     for w in range(windows):
         floats[f + 2 * windows + w] = math.sqrt(floats[f + 2 * windows + w] / (known[w] * (known[w] - 1.0)))
 
@@ -259,9 +284,31 @@ def _fetch_leaving(lists: Lists, account: Int, bounds: Int64Array) -> None:
             prefetch(lists.entries, entry, 0)
 
 
+@inlined
+def _fetch_state(lists: Lists, account: Int) -> None:
+    """Ask for the state of an account that comes in a few payments: heads, places, values, sums."""
+    if account < 0:
+        return
+    prefetch(lists.heads, account, 0)
+    for byte in range(0, 4 * lists.places.shape[1], LINE):
+        prefetch(lists.places, account, byte)
+    for byte in range(0, 8 * lists.values.shape[1], LINE):
+        prefetch(lists.values, account, byte)
+    if lists.kept[KEEPS_SUMS] == 1:
+        for byte in range(0, 8 * lists.sums.shape[1], LINE):
+            prefetch(lists.sums, account, byte)
+
+
+@inlined
+def _fetch_tail(lists: Lists, account: Int) -> None:
+    """Ask for the place behind the newest entry of an account whose heads are near."""
+    if account >= 0:
+        prefetch(lists.entries, lists.heads[account, ORIGIN] + lists.heads[account, HIGH], 0)
+
+
 @kernel
 def process(
-    lists: Lists, look: LookBack, payments: Payments, pairs: PairColumns, begin: Int, ints: Int64Array,
+    lists: Lists, look: LookBack, asked: Asked, payments: Payments, pairs: PairColumns, begin: Int, ints: Int64Array,
     floats: Float64Array, line_ints: Int64Array, line_floats: Float64Array, known: Float64Array, bounds: Int64Array,
 ) -> Int:  # fmt: skip
     """Take payments from `begin` on through one side; returns how far it came.
@@ -270,15 +317,24 @@ def process(
 
     Parameters
     ----------
-    ints : int64[2 (3 W + 1), n]
-        Own view then other view: each of COUNTS over all windows, then payments ever before.
-    floats : float64[2 (5 W + 1) + 3 R, n]
+    ints, floats : int64[I or more, n], float64[F or more, n]
+        Out: the rows of the line that are asked for.
+    line_ints : int64[2 (3 W + 1)]
+        Scratch, a payment's line. Own view then other view: each of COUNTS over all windows, then payments ever before.
+    line_floats : float64[2 (5 W + 1) + 3 R]
         Own view then other view: each of FLOATS over all windows, then seconds since the last; then OWN_RATIOS.
-    line_ints, line_floats, known, bounds : int64[...], float64[...], float64[W], int64[W]
-        Scratch: one payment's columns, the amounts known in each window, where each window begins.
+    known, bounds : float64[W], int64[W]
+        Scratch: the amounts known in each window, where each window begins.
     """
-    windows = look.lengths.shape[0]
-    for k in range(begin, payments.time.shape[0]):
+    windows, n = look.lengths.shape[0], payments.time.shape[0]
+    for k in range(begin, n):
+        if k + AHEAD < n:
+            _fetch_state(lists, np.int64(payments.own[k + AHEAD]))
+            if payments.pair[k + AHEAD] >= 0:
+                prefetch(lists.pair_last, np.int64(payments.pair[k + AHEAD]), 0)
+            if asked.views[1] == 1:
+                _fetch_state(lists, np.int64(payments.other[k + AHEAD]))
+            _fetch_tail(lists, np.int64(payments.own[k + NEAR]))
         time, horizon, amount = payments.time[k], payments.horizon[k], payments.amount[k]
         own, pair = np.int64(payments.own[k]), np.int64(payments.pair[k])
         listed = own >= 0 and pair >= 0
@@ -290,19 +346,25 @@ def process(
             bound = max(time, horizon - look.hold[0])
             for w in range(windows):
                 bounds[w] = window_bound(look, w, time, horizon)
-            _fetch_leaving(lists, own, bounds)
-            _fetch_leaving(lists, np.int64(payments.other[k]), bounds)
+            if asked.views[0] == 1:
+                _fetch_leaving(lists, own, bounds)
+            if asked.views[1] == 1:
+                _fetch_leaving(lists, np.int64(payments.other[k]), bounds)
             if pairs.late[FORWARD, k] == 1:
                 recount_late(lists, own, pair, time, bound, FORWARD, k, pairs.counts, pairs.floats)
             if pairs.late[REVERSE, k] == 1:
                 other, back = np.int64(payments.other[k]), np.int64(pairs.reverse[k])
                 recount_late(lists, other, back, time, bound, REVERSE, k, pairs.counts, pairs.floats)
             for view in range(2):
+                wanted = asked.views[view] == 1
                 account = own if view == 0 else np.int64(payments.other[k])
                 i, f = view * (3 * windows + 1), view * (5 * windows + 1)
                 in_order = time >= lists.heads[account, QUERY]
-                _write_lifetime(lists, account, time, bound, line_ints, line_floats, i + 3 * windows, f + 5 * windows)
-                if in_order:
+                if wanted:
+                    _write_lifetime(
+                        lists, account, time, bound, line_ints, line_floats, i + 3 * windows, f + 5 * windows
+                    )
+                if wanted and in_order:
                     for w in range(windows):
                         advance(lists, account, w, bounds[w])
                     lists.heads[account, QUERY] = time
@@ -311,9 +373,9 @@ def process(
                     _write_ratios(lists, look, own, time, horizon, paid, line_floats, 2 * (5 * windows + 1))
                     if listed:
                         append_payment(lists, own, time, amount, pair, np.int64(payments.new[k]))
-                if in_order:
+                if wanted and in_order:
                     _write_slid(lists, account, known, line_ints, line_floats, i, f)
-                else:
+                elif wanted:
                     itself = 1 if view == 0 and listed else 0
                     _write_searched(lists, look, account, time, horizon, itself, line_ints, line_floats, i, f)
         else:
@@ -321,11 +383,11 @@ def process(
             line_floats[:] = np.nan
             if listed:
                 append_payment(lists, own, time, amount, pair, np.int64(payments.new[k]))
-        for c in range(ints.shape[0]):
-            ints[c, k] = line_ints[c]
-        for c in range(floats.shape[0]):
-            floats[c, k] = line_floats[c]
-    return payments.time.shape[0]
+        for c in range(asked.int_rows.shape[0]):
+            ints[c, k] = line_ints[asked.int_rows[c]]
+        for c in range(asked.float_rows.shape[0]):
+            floats[c, k] = line_floats[asked.float_rows[c]]
+    return n
 
 
 @kernel
