@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ from typing import Any, Final, Literal
 
 from greywater._version import __version__
 from greywater.app.audit import audited
+from greywater.app.features import feature_store
 from greywater.app.wiring import Project, open_project
 from greywater.config import Settings
 from greywater.errors import UsageError
 from greywater.features.catalog import FeatureSet, payment_features
-from greywater.featurestore.definitions import FeatureGroup
+from greywater.featurestore.definitions import FeatureGroup, ViewFeature
 from greywater.kernels.compile import kernel_hash
 from greywater.pipeline.backfill import Backfilled, KnownTime, settle_group
 from greywater.pipeline.backfill import backfill as fill
@@ -26,12 +28,14 @@ from greywater.stores.lock import WriterLock
 from greywater.stores.open import open_offline
 from greywater.vocab import Actor, Progress
 
-__all__ = ["ENGINES", "BackfillRequest", "BackfillResult", "backfill"]
+__all__ = ["ENGINES", "BackfillRequest", "BackfillResult", "backfill", "features_named"]
 
 Way = Literal["local", "spark"]
 ENGINES: Final[tuple[Way, ...]] = ("local", "spark")
 #: Held while a group is filled: two at once would write the same payments twice.
 LOCK: Final = "backfill.lock"
+#: Between the names of features; a name's filter may hold commas, in brackets.
+_comma: Final = re.compile(r",(?![^\[\]]*\])")
 #: Folder of a project for what workers put aside.
 ASIDE: Final = "aside"
 
@@ -55,6 +59,8 @@ class BackfillRequest:
         it was recorded where payments came live.
     wait : float
         Seconds to wait for another backfill of the project.
+    features : tuple of str
+        Work out these features alone, into a group of their own; empty = all that the settings name.
     """
 
     begin: datetime | None = None
@@ -64,6 +70,7 @@ class BackfillRequest:
     slices: int = 0
     known_time: KnownTime = "event_time"
     wait: float = 0.0
+    features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
@@ -141,6 +148,8 @@ def backfill(
     ):
         begun, cpu = time.perf_counter(), time.process_time()
         features = payment_features(settings, project.file.resolution_us or 1)
+        if request.features:
+            features = features.only(request.features)
         offline = open_offline(f"delta:{project.folder}")
         group = settle_group(offline, features)
         start, stop = range_of_times(project.ledger, _micros(request.begin), _micros(request.end))
@@ -148,6 +157,42 @@ def backfill(
         result = BackfillResult(group, done, start, stop, time.perf_counter() - begun, time.process_time() - cpu)
         detail.update(result.to_json(), engine=request.engine)
     return result
+
+
+def features_named(actor: Actor, settings: Settings, words: str) -> tuple[str, ...]:
+    """The payment features that words name: names with commas between them, or a view that has some.
+
+    Parameters
+    ----------
+    actor : Actor
+        Must be allowed to `read_features`, where a view is named.
+    settings : Settings
+        Store and project.
+    words : str
+        `sender.out.sum.7d,payment.amount` or `VIEW` or `VIEW@VERSION`. The name of a feature has a dot, that of a
+        view has none.
+
+    Raises
+    ------
+    UsageError
+        The view has no features of payments.
+    StoreError
+        There is no such view.
+    """
+    if "." in words:
+        return tuple(part.strip() for part in _comma.split(words) if part.strip())
+    word, _, version = words.strip().partition("@")
+    if version and not version.isdecimal():
+        raise UsageError(f"{words!r} names no version", where="--features", mend="write name@1")
+    with feature_store(actor, settings, "read_features", f"features of {word}") as (held, _detail):
+        view = held.registry.view(word, int(version) if version else None)
+    columns = [one for one in view.columns if isinstance(one, ViewFeature)]
+    names = tuple(dict.fromkeys(one.feature for one in columns if one.group.startswith("payments_v")))
+    if not names:
+        raise UsageError(
+            f"the view {word!r} has no features of payments", where="--features", mend="name features or another view"
+        )
+    return names
 
 
 def _fill(

@@ -116,23 +116,29 @@ def backfill(
     known_time: Annotated[
         str, typer.Option(metavar="event_time|recorded_time", help="From when on a row counts as known.")
     ] = "event_time",
+    features: Annotated[
+        str | None, typer.Option(metavar="NAMES|VIEW", help="Only these features, or those that a view needs.")
+    ] = None,
     store: Store = None,
     project: Project = None,
     json: Json = None,
 ) -> None:
     """Write what was known of every recorded payment at its moment into the group of payment features.
 
-    Payments whose rows are there are left alone: stopped at any moment, the same command goes on.
+    Payments whose rows are there are left alone: stopped at any moment, the same command goes on. Chosen features get a
+    group of their own, and nothing that none of them needs is worked out.
 
     Examples
 
         greywater features backfill --store ./bank
 
+        greywater features backfill --features payment.amount,sender.out.sum.7d
+
         greywater features backfill --from 2024-01-01 --to 2024-02-01 --engine spark --master spark://10.0.0.1:7077
     """
     from datetime import datetime
 
-    from greywater.app.backfill import BackfillRequest
+    from greywater.app.backfill import BackfillRequest, features_named
     from greywater.app.backfill import backfill as fill
     from greywater.app.features import feature_store
     from greywater.errors import UsageError
@@ -147,6 +153,8 @@ def backfill(
     settings = settings_of(store, project)
     actor = Actor(project=settings.project)
     request: Any = {"engine": engine, "master": master, "slices": slices, "known_time": known_time}
+    if features is not None:
+        request["features"] = features_named(actor, settings, features)
     asked = BackfillRequest(begin=moment(begin, "--from"), end=moment(end, "--to"), **request)
     with Shown() as progress:
         result = fill(actor, settings, asked, progress)

@@ -265,9 +265,7 @@ class AccountWindows:
         for direction, side in zip(DIRECTIONS, self._sides, strict=True):
             side.pack(self._horizon - self.plan.hold_us, spare=True)
             arrays |= {f"{direction}.{name}": array for name, array in side.arrays(accounts, pairs).items()}
-        encoded = [name.encode() for name in self._accounts.names]
-        arrays["accounts.bytes"] = np.frombuffer(b"".join(encoded), np.uint8)
-        arrays["accounts.ends"] = np.cumsum([len(part) for part in encoded], dtype=np.int64)
+        arrays |= {f"accounts.{name}": array for name, array in self._accounts.arrays().items()}
         meta = {"next_seq": self._next_seq, "horizon": self._horizon, "plan": self._plan_words}
         return EngineState(meta, {name: array.copy() for name, array in arrays.items()})
 
@@ -288,11 +286,7 @@ class AccountWindows:
         for name, array in state.arrays.items():
             kind, _, rest = name.partition(".")
             parts.setdefault(kind, {})[rest] = array
-        data, begin, names = parts["accounts"]["bytes"].tobytes(), 0, []
-        for end in parts["accounts"]["ends"].tolist():
-            names.append(data[begin:end].decode())
-            begin = end
-        self._accounts = AccountDictionary.from_names(names)
+        self._accounts = AccountDictionary.from_arrays(parts["accounts"])
         self._pairs.load(parts["pairs"])
         for direction, side in zip(DIRECTIONS, self._sides, strict=True):
             side.load(parts[direction])

@@ -173,7 +173,7 @@ class FeatureSet:
         return {feature.name: feature for feature in self.features}
 
     def to_json(self) -> str:
-        """The set's definition as canonical JSON; graph, attributes and chosen features are named only where there are."""
+        """The set's definition as canonical JSON; graph, attributes and choice are named only where there are."""
         fields = asdict(self)
         del fields["attribute_words"]
         if not self.attributes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,9 @@ class AccountDictionary:
 
     def code(self, account: str) -> int | None:
         """The code of an id, None where it was never met."""
-        return self._codes.get(account)
+        text = np.frombuffer(account.encode(errors="surrogatepass"), np.uint8)
+        code = name_kernels.find(self._table, text)
+        return int(code) if code >= 0 else None
 
     @property
     def external(self) -> NDArray[np.bool_]:
@@ -124,10 +127,14 @@ class AccountDictionary:
         text = np.ascontiguousarray(arrays["bytes"], np.uint8)
         # In parts whose places fit into an int32.
         cuts = [0, *(np.flatnonzero(np.diff(ends >> 30, prepend=0)).tolist()), len(ends)]
-        for first, last in zip(cuts, cuts[1:], strict=False):
+        for first, last in pairwise(cuts):
             begin = int(ends[first - 1]) if first else 0
             offsets = np.concatenate([[begin], ends[first:last]]) - begin
-            buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(text[begin : int(offsets[-1]) + begin])]
+            buffers = [
+                None,
+                pa.py_buffer(offsets.astype(np.int32)),
+                pa.py_buffer(text[begin : int(offsets[-1]) + begin]),
+            ]
             dictionary._encode(pa.Array.from_buffers(pa.string(), last - first, buffers))
         return dictionary
 

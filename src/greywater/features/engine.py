@@ -217,8 +217,9 @@ class Engine:
         """Number the block's pairs and read their records."""
         n = len(block.time)
         if not self._chosen.meets:
-            none, nothing = np.zeros(n, np.int32), np.zeros((2, n), np.uint8)
-            return none, nothing[0], PairColumns(nothing, none, np.zeros((2, 0), np.int64), np.zeros((4, 0)))
+            alone = np.where(block.sender == block.receiver, -1, 0).astype(np.int32)
+            nothing = np.zeros((2, n), np.uint8)
+            return alone, nothing[0], PairColumns(nothing, alone, np.zeros((2, 0), np.int64), np.zeros((4, 0)))
         self._reserve(n)
         pair, reverse = np.empty(n, np.int32), np.empty(n, np.int32)
         new, late = np.empty(n, np.uint8), np.empty((2, n), np.uint8)

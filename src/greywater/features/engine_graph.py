@@ -51,9 +51,7 @@ class GraphColumns:
     ('sender.out.degree.1h', [1, 2])
     """
 
-    def __init__(
-        self, plan: GraphPlan, wanted: Sequence[Feature], *, threads: int, hold_us: int | None = None
-    ) -> None:
+    def __init__(self, plan: GraphPlan, wanted: Sequence[Feature], *, threads: int, hold_us: int | None = None) -> None:
         names = {feature.name for feature in wanted}
         self._plan = plan
         self._state = GraphState(plan, threads=threads, hold_us=hold_us)

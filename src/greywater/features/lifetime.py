@@ -163,7 +163,9 @@ def _side(
     lists.freed[:] = latest
     if len(last):
         lists.pair_freed[:] = last
-    return {f"{side}.{name}": value for name, value in lists._asdict().items() if name not in ("links", "arena", "kept")}
+    return {
+        f"{side}.{name}": value for name, value in lists._asdict().items() if name not in ("links", "arena", "kept")
+    }
 
 
 def _codes(column: pa.ChunkedArray, names: pa.Array) -> Int64Array:

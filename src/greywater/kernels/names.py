@@ -10,7 +10,7 @@ from greywater.kernels.compile import Int, inlined, kernel
 from greywater.kernels.prefetch import prefetch
 from greywater.vocab import Int64Array
 
-__all__ = ["Names", "empty_names", "encode", "note_slots"]
+__all__ = ["Names", "empty_names", "encode", "find", "note_slots"]
 
 EMPTY = -1
 HASH, CODE = 0, 1
@@ -59,13 +59,12 @@ def _hash_of(text: Any, begin: Int, stop: Int) -> Int:
 @inlined
 def _is_name(names: Names, code: Int, text: Any, begin: Int, stop: Int) -> bool:
     """Whether the name of `code` is the bytes [begin, stop)."""
-    first = names.ends[code]
-    if names.ends[code + 1] - first != stop - begin:
+    first, place, size = names.ends[code], 0, stop - begin
+    if names.ends[code + 1] - first != size:
         return False
-    for place in range(stop - begin):
-        if names.text[first + place] != text[begin + place]:
-            return False
-    return True
+    while place < size and names.text[first + place] == text[begin + place]:
+        place += 1
+    return place == size
 
 
 @inlined
@@ -79,6 +78,25 @@ def _add(names: Names, code: Int, text: Any, begin: Int, stop: Int, prefix: Any)
         marked = marked and text[begin + place] == prefix[place]
     names.marked[code] = 1 if marked else 0
     names.size[0] = code + 1
+
+
+@inlined
+def _slot_of(names: Names, hashed: Int, text: Any, begin: Int, stop: Int) -> Int:
+    """The slot of the name [begin, stop), or the empty one where it belongs."""
+    mask = np.int64(names.slots.shape[0] - 1)
+    slot = hashed & mask
+    while names.slots[slot, CODE] != EMPTY:
+        if names.slots[slot, HASH] == hashed and _is_name(names, names.slots[slot, CODE], text, begin, stop):
+            break
+        slot = (slot + np.int64(1)) & mask
+    return slot
+
+
+@kernel
+def find(names: Names, text: Any) -> Int:
+    """The code of the name that is all of `text` uint8[m], -1 where it is not known."""
+    size = np.int64(text.shape[0])
+    return names.slots[_slot_of(names, _hash_of(text, np.int64(0), size), text, np.int64(0), size), CODE]
 
 
 @kernel
@@ -106,11 +124,7 @@ def encode(names: Names, offsets: Any, text: Any, prefix: Any, hashes: Int64Arra
         if k + AHEAD < n:
             prefetch(names.slots, hashes[k + AHEAD] & mask, 0)
         begin, stop = np.int64(offsets[k]), np.int64(offsets[k + 1])
-        slot = hashes[k] & mask
-        while names.slots[slot, CODE] != EMPTY:
-            if names.slots[slot, HASH] == hashes[k] and _is_name(names, names.slots[slot, CODE], text, begin, stop):
-                break
-            slot = (slot + np.int64(1)) & mask
+        slot = _slot_of(names, hashes[k], text, begin, stop)
         if names.slots[slot, CODE] == EMPTY:
             code = names.size[0]
             names.slots[slot, HASH] = hashes[k]

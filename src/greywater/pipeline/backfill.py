@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from greywater.errors import StoreError, UsageError
 from greywater.features.catalog import FeatureSet
-from greywater.features.engine import INPUT_COLUMNS, Engine
+from greywater.features.engine import Engine
 from greywater.featurestore.definitions import FeatureField, FeatureGroup
 from greywater.pipeline.slices import engine_at
 from greywater.stores.feature_ports import EVENT_TIME, KNOWN_TIME, GroupCommit, GroupLayout, Offline
@@ -71,7 +71,7 @@ class Backfilled:
 
 
 def payment_group(features: FeatureSet, version: int = 1) -> FeatureGroup:
-    """The group of a feature set: one row a payment, keyed by its id.
+    """The group of a feature set: one row a payment, keyed by its id. That of chosen features has a name of its own.
 
     Examples
     --------
@@ -85,8 +85,9 @@ def payment_group(features: FeatureSet, version: int = 1) -> FeatureGroup:
         FeatureField(one.name, one.dtype, one.unit, one.description, tags=(one.family, *one.typologies))
         for one in features.features
     )
+    name = features.name.replace("-", "_")
     return FeatureGroup(
-        features.name.replace("-", "_"),
+        name if features.chosen is None else f"{name}_chosen",
         version,
         (KEY,),
         ("string",),
@@ -290,7 +291,7 @@ def _fill(
     chunk_rows: int,
     known_time: KnownTime,
 ) -> None:
-    columns = list(dict.fromkeys([*INPUT_COLUMNS, *ROW_COLUMNS]))
+    columns = list(dict.fromkeys([*engine.input_columns, *ROW_COLUMNS]))
     for chunk in chunks_of(gap, chunk_rows):
         parts = []
         for batch in ledger.scan(columns, start=chunk[0], stop=chunk[1], batch_rows=BLOCK_ROWS):

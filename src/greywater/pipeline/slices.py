@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from greywater.errors import UsageError
 from greywater.features.catalog import FeatureSet
-from greywater.features.engine import INPUT_COLUMNS, Engine
+from greywater.features.engine import Engine
 from greywater.features.lifetime import LIFETIME_COLUMNS, Lifetime, begin_engine, lifetime_of, merge_lifetimes
 from greywater.stores.feature_ports import microseconds
 from greywater.stores.ports import Ledger
@@ -227,7 +227,7 @@ def run_slice(
     engine = Engine(features, threads=threads)
     begin_engine(engine, lifetime, next_seq=one.halo, horizon=one.halo_horizon)
     _absorb(ledger, engine, one.start, block_rows)
-    wanted = list(dict.fromkeys([*INPUT_COLUMNS, *columns]))
+    wanted = list(dict.fromkeys([*engine.input_columns, *columns]))
     for batch in ledger.scan(wanted, start=one.start, stop=one.stop, batch_rows=block_rows):
         sink(batch, engine.process(batch))
 
@@ -262,7 +262,7 @@ def engine_at(ledger: Ledger, features: FeatureSet, start: int, stop: int, *, th
 def _absorb(ledger: Ledger, engine: Engine, stop: int, block_rows: int) -> None:
     if engine.next_seq >= stop:
         return
-    for batch in ledger.scan(list(INPUT_COLUMNS), start=engine.next_seq, stop=stop, batch_rows=block_rows):
+    for batch in ledger.scan(list(engine.input_columns), start=engine.next_seq, stop=stop, batch_rows=block_rows):
         engine.absorb(batch)
 
 
