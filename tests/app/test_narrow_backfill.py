@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from typing import Any
 
 import pyarrow as pa
 import pytest
-from typer.testing import CliRunner
 
 from greywater.app.backfill import BackfillRequest, backfill, features_named
 from greywater.app.features import feature_store
-from greywater.cli.main import app
+from greywater.cli.main import run
 from greywater.errors import StoreError, UsageError
 from greywater.featurestore.definitions import FeatureView, ViewFeature
 from greywater.stores.open import open_offline
@@ -56,20 +56,21 @@ def test_chosen_features_fill_a_group_of_their_own_with_the_values_of_the_whole(
     assert (other.group.version, other.done.rows) == (2, 60)
 
 
-def test_the_command_takes_names_or_a_view(recorded: Desk) -> None:
-    folder = str(recorded.settings.project_folder.parent)
-    asked = ["features", "backfill", "--store", folder, "--json", "-", "--features"]
-    done = CliRunner().invoke(app, [*asked, " sender.out.sum.7d,payment.amount, chain.hops.3d"])
-    assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["group"] == "payments_v2_chosen"
+def test_the_command_takes_names_or_a_view(recorded: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    def filled(words: str) -> dict[str, Any]:
+        with pytest.raises(SystemExit) as end:
+            run(["features", "backfill", "--store", str(recorded.settings.store), "--json", "-", "--features", words])
+        assert not end.value.code
+        told: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return told
+
+    assert filled(" sender.out.sum.7d,payment.amount, chain.hops.3d")["group"] == "payments_v2_chosen"
     actor = Actor()
     with feature_store(actor, recorded.settings, "write_features", "a view") as (held, _):
         columns = tuple(ViewFeature("payments_v2_chosen", 1, name) for name in NAMES[:2])
         held.registry.register_view(FeatureView("risk", 1, columns), actor)
     assert features_named(actor, recorded.settings, "risk@1") == NAMES[:2]
-    done = CliRunner().invoke(app, [*asked, "risk"])
-    assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["version"] == 2
+    assert filled("risk")["version"] == 2
 
 
 def test_names_in_brackets_keep_their_commas(recorded: Desk) -> None:
