@@ -14,14 +14,14 @@ import pytest
 
 from greywater.app.alert_book import read_book
 from greywater.app.alert_model import DecidedAlerts, learn
-from greywater.app.ingest import IngestRequest
+from greywater.app.ingest import IngestRequest, ingest
 from greywater.app.prioritise import PrioritiseOutcome, PrioritiseRequest, prioritise, write_csv
 from greywater.app.ranking_policy import ranking_policy
 from greywater.app.wiring import open_project
 from greywater.config import Settings
 from greywater.desk.budget import Budget
 from greywater.detectors.metrics import average_precision
-from greywater.errors import AccessDeniedError, EmptyInputError, FormatError, StoreError, UsageError
+from greywater.errors import AccessDeniedError, EmptyInputError, FormatError, InputError, StoreError, UsageError
 from greywater.features.alert_bags import BAG_FEATURES
 from greywater.vocab import Actor
 from tests.app.alerts_made import ALERT_COLUMNS, OUTCOME_COLUMNS, PAYMENT_COLUMNS, Made, made
@@ -55,12 +55,14 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    return Desk(tmp_path_factory.mktemp("desk"), made())
+    found = Desk(tmp_path_factory.mktemp("desk"), made())
+    ingest(Actor(), found.settings, IngestRequest((found.payments,)))
+    return found
 
 
 @pytest.fixture(scope="module")
 def outcome(desk: Desk) -> PrioritiseOutcome:
-    return desk.rank(payments=IngestRequest((desk.payments,)))
+    return desk.rank(payments=IngestRequest((desk.payments,)))  # recorded already: nothing is recorded twice
 
 
 def truth(desk: Desk) -> dict[str, int]:
@@ -206,6 +208,31 @@ def test_customers_nobody_paid_are_said(desk: Desk, tmp_path: Path) -> None:
     found = desk.rank(alerts=write(tmp_path / "alerts.csv", ALERT_COLUMNS, rows))
     assert any("the first is stranger" in note for note in found.notes)
     assert any(alert.alert_id == "stranger" for alert in found.alerts)
+
+
+def test_an_earlier_ranking_is_held_to_account(desk: Desk, tmp_path: Path) -> None:
+    before = desk.rank(quality_sample=0.9, uncertainty_share=0.1)
+    path = tmp_path / "ranked.json"
+    path.write_text(json.dumps(before.to_json()))
+    places = {alert.alert_id: alert for alert in before.alerts}
+    looked = [row for row in desk.case.outcomes if row[0] not in places or places[row[0]].place != "hibernated"]
+    kept = desk.rank(history=write(tmp_path / "h.csv", OUTCOME_COLUMNS, looked), earlier=path).kept
+    assert kept is not None
+    drawn = [alert for alert in before.alerts if alert.chosen_by == "random"]
+    assert (kept.sampled, kept.reviewed) == (len(drawn), len(drawn))
+    assert kept.hits == sum(truth(desk)[alert.alert_id] for alert in drawn)
+    assert kept.missed == pytest.approx(kept.hits / 0.81)
+    assert kept.found == sum(truth(desk)[alert.alert_id] for alert in before.alerts if alert.place == "work")
+    assert kept.left_out == sum(alert.chosen_by == "uncertainty" for alert in before.alerts)
+    nothing_new = desk.rank(earlier=path).kept
+    assert nothing_new is not None
+    assert (nothing_new.reviewed, nothing_new.recall) == (0, None)
+    for text in ("{}", "[]", '{"alerts": 3}', '{"alerts": [{}]}', "nonsense"):
+        path.write_text(text)
+        with pytest.raises(FormatError, match="no ranking"):
+            desk.rank(history=None, earlier=path)
+    with pytest.raises(InputError, match="cannot be read"):
+        desk.rank(history=None, earlier=tmp_path / "none.json")
 
 
 def synthaml(folder: Path, alerts: int = 320) -> tuple[Path, Path]:

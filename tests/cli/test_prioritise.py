@@ -37,6 +37,9 @@ def test_a_table_a_csv_and_a_json(greywater: Callable[..., Any], tmp_path: Path)
         rows = list(csv.DictReader(source))
     assert [row["alert_id"] for row in rows] == [alert["alert_id"] for alert in document["alerts"]]
     assert sum(alert["place"] == "work" for alert in document["alerts"]) == 4
+    later = greywater("prioritise", "alerts.csv", "--history", "outcomes.csv", "--earlier", "ranked.json")
+    assert later.code == 0, later.err
+    assert "The earlier ranking: " in later.out
     again = greywater("prioritise", "alerts.csv", "--json", "-", "--by", "score")
     assert again.code == 0, again.err
     plain = json.loads(again.out)

@@ -63,6 +63,14 @@ def test_a_network_is_one_alert_of_its_worst_member() -> None:
     assert (second.kind, second.entities) == ("account", ("c",))
 
 
+def test_without_outcomes_only_the_most_unusual_payments_tie() -> None:
+    given = [candidate("a", 0.3, 5), candidate("b", 0.7, 6)]
+    for strength, alerts in ((0.98, 2), (0.99, 1)):
+        ranking = rank_alerts(given, ties=[Tie("a", "b", strength, 1)], calibrated=False)
+        assert len(ranking.alerts) == alerts
+        assert any("strength 0.99" in words for words in ranking.words)
+
+
 def test_repeats_fold_and_the_worst_speaks() -> None:
     given = [candidate("a", 0.2, 1, 0), candidate("a", 0.8, 2, 10), candidate("a", 0.5, 3, 11)]
     facts = [CandidateFacts(behaviour="x"), CandidateFacts(behaviour="x"), CandidateFacts(behaviour="y")]

@@ -17,6 +17,7 @@ from greywater.app.alert_book import AlertBook, read_book
 from greywater.app.alert_evidence import AlertEvidence, of_recorded_payments, of_their_own_transactions
 from greywater.app.alert_model import DecidedAlerts, Learned, Measured, feature_rows, learn
 from greywater.app.audit import audited
+from greywater.app.earlier_ranking import earlier_recall
 from greywater.app.ingest import IngestRequest, Silent, ingest
 from greywater.app.ranking_policy import ranking_policy
 from greywater.app.wiring import open_project
@@ -24,7 +25,7 @@ from greywater.config import Settings
 from greywater.desk.alert_reasons import AlertReasons
 from greywater.desk.budget import Budget
 from greywater.desk.fusion import fuse_ranks, rank_shares
-from greywater.desk.hibernation import HibernationCut
+from greywater.desk.hibernation import HibernationCut, RecallEstimate
 from greywater.desk.ranking import CandidateFacts, RankedAlert, Ranking, rank_alerts
 from greywater.desk.rollup import Candidate
 from greywater.detectors.boosted import Boosted
@@ -38,7 +39,7 @@ __all__ = ["PrioritiseOutcome", "PrioritiseRequest", "PrioritisedAlert", "priori
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 COLUMNS: Final = (
     "rank", "alert_id", "customer", "raised", "rule", "level", "probability", "score", "value_per_hour", "minutes",
-    "money_at_stake", "place", "chosen_by", "folded_into", "reasons",
+    "money_at_stake", "place", "chosen_by", "chance", "folded_into", "reasons",
 )  # fmt: skip
 SYNTHAML: Final = "synthaml"
 GENERAL: Final = "alerts of a monitoring system"
@@ -60,6 +61,8 @@ class PrioritiseRequest:
         What can be worked; None = all that is awake.
     order : {"value", "score"}
         What comes first: expected value per hour, or the chance of being reported.
+    earlier : Path, optional
+        JSON of an earlier ranking, to say by the outcomes known now what its hibernation really kept.
     """
 
     alerts: Path
@@ -67,11 +70,16 @@ class PrioritiseRequest:
     history: Path | None = None
     budget: Budget | None = None
     order: Literal["value", "score"] = "value"
+    earlier: Path | None = None
 
 
 @dataclass(frozen=True)
 class PrioritisedAlert:
-    """One alert and its place. `probability` and `value_per_hour` are None where no outcome taught them."""
+    """One alert and its place.
+
+    `probability` and `value_per_hour` are None where no outcome taught them; `chance` is the alert's weight in the
+    estimate of recall (`greywater.desk.hibernation.Sleep`), None where it folded.
+    """
 
     rank: int
     alert_id: str
@@ -86,6 +94,7 @@ class PrioritisedAlert:
     money_at_stake: float | None
     place: str
     chosen_by: str
+    chance: float | None
     folded_into: str
     reasons: tuple[str, ...]
 
@@ -104,6 +113,7 @@ class PrioritiseOutcome:
     notes: tuple[str, ...]
     rejected: tuple[dict[str, Any], ...]
     base_currency: str
+    kept: RecallEstimate | None = None
 
     @property
     def measured(self) -> Measured | None:
@@ -119,6 +129,7 @@ class PrioritiseOutcome:
             "reported": self.reported,
             "measured": None if self.measured is None else self.measured.to_json(),
             "hibernation": None if self.ranking.cut is None else self.ranking.cut.to_json(),
+            "earlier": None if self.kept is None else vars(self.kept),
             "assumptions": list(self.ranking.words),
             "base_currency": self.base_currency,
             "alerts": [{**vars(alert), "reasons": list(alert.reasons)} for alert in self.alerts],
@@ -252,6 +263,7 @@ def _rank(
         notes=(*book.notes, *evidence.notes, *learned.notes, *notes),
         rejected=(*book.rejected, *evidence.rejected),
         base_currency=evidence.base_currency,
+        kept=None if request.earlier is None else earlier_recall(request.earlier, book),
     )
 
 
@@ -363,6 +375,7 @@ def _rows(
                     money_at_stake=_money(alert, evidence),
                     place=alert.place if own else "folded",
                     chosen_by=alert.chosen_by if own else "",
+                    chance=alert.chance if own else None,
                     folded_into="" if own else book.ids[lead],
                     reasons=writer.reasons(evidence.values[place], scored.pushes[number]),
                 )

@@ -27,6 +27,7 @@ from greywater.cli.progress import Shown
 if TYPE_CHECKING:
     from greywater.app.alert_model import Measured
     from greywater.app.prioritise import PrioritiseOutcome
+    from greywater.desk.hibernation import RecallEstimate
 
 __all__ = ["prioritise"]
 
@@ -57,6 +58,12 @@ def prioritise(
     history: Annotated[
         Path | None,
         typer.Option(metavar="OUTCOMES", readable=False, help="What became of earlier alerts: reported or dismissed."),
+    ] = None,
+    earlier: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RANKED.json", readable=False, help="JSON of an earlier ranking: say what its hibernation kept."
+        ),
     ] = None,
     budget: Annotated[
         str | None, typer.Option(metavar="N|Nh[/day]", help="Alerts or hours that can be worked. [default: all]")
@@ -108,6 +115,7 @@ def prioritise(
         history=history,
         budget=None if budget is None else Budget.parse(budget),
         order="value" if by is First.value else "score",
+        earlier=earlier,
     )  # fmt: skip
     require_writable(csv, "the ranked alerts")
     require_writable(None if json in (None, "-") else Path(str(json)), "the JSON")
@@ -155,9 +163,23 @@ def _show(outcome: PrioritiseOutcome) -> None:
             f"\nHibernation: the line kept {cut.kept:,} of the {cut.reported:,} reported alerts that it was drawn on "
             f"(95 % interval {cut.low:.1%} to {cut.high:.1%}) and put {cut.saved:.1%} of all of them to sleep."
         )
+    if outcome.kept is not None:
+        typer.echo(f"\n{_kept_words(outcome.kept)}")
     typer.echo("\nAssumed:")
     for words in outcome.ranking.words:
         typer.echo(f"- {words}")
+
+
+def _kept_words(kept: RecallEstimate) -> str:
+    if kept.missed is None:
+        return f"The earlier ranking: none of the {kept.sampled:,} sleeping alerts drawn at random is decided yet."
+    recall = "not defined" if kept.recall is None else f"{kept.recall:.1%}"
+    low, high = (0.0 if share is None else share for share in (kept.recall_low, kept.recall_high))
+    return (
+        f"The earlier ranking: {kept.hits:,} of the {kept.reviewed:,} reviewed alerts of its random sample were "
+        f"reported, so about {kept.missed:,.0f} sleep (95 % interval {kept.missed_low:,.0f} to {kept.missed_high:,.0f}); "
+        f"it kept {recall} ({low:.1%} to {high:.1%}). {kept.left_out:,} alerts chosen by uncertainty are left out of this."
+    )
 
 
 def _title(measured: Measured) -> str:

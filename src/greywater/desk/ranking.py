@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -23,6 +23,8 @@ from greywater.errors import UsageError
 __all__ = ["CandidateFacts", "RankedAlert", "Ranking", "RankingPolicy", "rank_alerts"]
 
 DAY_US: Final = 86_400_000_000
+#: Without outcomes a "probability" is a share of payments that are less unusual: half of all lie above 0.5.
+UNCALIBRATED_STRENGTH: Final = 0.99
 
 Place = Literal["work", "over_budget", "sampled", "hibernated", "folded"]
 Kind = Literal["account", "customer", "network"]
@@ -53,11 +55,18 @@ class RankingPolicy:
     order: Literal["value", "score"] = "value"
     levels: LevelCuts = field(default_factory=LevelCuts)
 
+    def network_rule(self, calibrated: bool) -> NetworkRule | None:
+        """What ties: without outcomes only the most unusual payments do."""
+        if self.networks is None or calibrated:
+            return self.networks
+        return replace(self.networks, least_strength=max(self.networks.least_strength, UNCALIBRATED_STRENGTH))
+
     def words(self, base_currency: str = "", *, calibrated: bool = True) -> tuple[str, ...]:
         """Everything that was assumed, a sentence each."""
         said = [*self.value.words(base_currency)] if calibrated else []
-        if self.networks is not None:
-            said.append(self.networks.words())
+        tied = self.network_rule(calibrated)
+        if tied is not None:
+            said.append(tied.words())
         said.append(self.folding.words())
         if calibrated:
             said.append(self.hibernation.words())
@@ -225,7 +234,8 @@ def rank_alerts(
         From `hibernation_cut` on the scores of later alerts with outcomes; None = nothing sleeps.
     policy : RankingPolicy, optional
     calibrated : bool
-        False where no outcome is known: no value, levels by rank, order by score, nothing sleeps.
+        False where no outcome is known: no value, levels by rank, order by score, nothing sleeps, and only ties of
+        0.99 or more tie.
     base_currency : str
         Of the money at stake, for the words.
 
@@ -259,7 +269,7 @@ def rank_alerts(
     )
     repeats = {each.first: each.repeats for each in folds}
     parties = [_Party.of(candidates, known, first, repeats[first]) for first in sorted(repeats)]
-    groups = _groups(parties, ties, policy.networks)
+    groups = _groups(parties, ties, policy.network_rule(calibrated))
     queue = _Queue(parties, groups, policy, calibrated)
     alerts = queue.alerts(budget, cut if calibrated else None)
     return Ranking(
