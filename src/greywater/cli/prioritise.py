@@ -175,10 +175,11 @@ def _kept_words(kept: RecallEstimate) -> str:
         return f"The earlier ranking: none of the {kept.sampled:,} sleeping alerts drawn at random is decided yet."
     recall = "not defined" if kept.recall is None else f"{kept.recall:.1%}"
     low, high = (0.0 if share is None else share for share in (kept.recall_low, kept.recall_high))
+    asleep = f"{kept.missed:,.0f} sleep (95 % interval {kept.missed_low:,.0f} to {kept.missed_high:,.0f})"
     return (
         f"The earlier ranking: {kept.hits:,} of the {kept.reviewed:,} reviewed alerts of its random sample were "
-        f"reported, so about {kept.missed:,.0f} sleep (95 % interval {kept.missed_low:,.0f} to {kept.missed_high:,.0f}); "
-        f"it kept {recall} ({low:.1%} to {high:.1%}). {kept.left_out:,} alerts chosen by uncertainty are left out of this."
+        f"reported, so about {asleep}; it kept {recall} ({low:.1%} to {high:.1%}). {kept.left_out:,} alerts chosen by "
+        "uncertainty are left out of this."
     )
 
 
