@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from greywater.app.alert_book import read_book
-from greywater.app.alert_model import DecidedAlerts, learn
+from greywater.app.alert_model import DecidedAlerts, feature_rows, learn
 from greywater.app.ingest import IngestRequest, ingest
 from greywater.app.prioritise import PrioritiseOutcome, PrioritiseRequest, prioritise, write_csv
 from greywater.app.ranking_policy import ranking_policy
@@ -27,6 +27,7 @@ from greywater.vocab import Actor
 from tests.app.alerts_made import ALERT_COLUMNS, OUTCOME_COLUMNS, PAYMENT_COLUMNS, Made, made
 
 OPEN = 60
+WINDOWS = (86_400, 7 * 86_400, 30 * 86_400)
 
 
 def write(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:
@@ -41,7 +42,7 @@ class Desk:
 
     def __init__(self, folder: Path, case: Made) -> None:
         self.folder = folder
-        self.settings = Settings(store=folder / "store", threads=1, sort_memory_mb=128)
+        self.settings = Settings(store=folder / "store", windows=WINDOWS, day_windows=(90,), threads=1)
         self.case = case
         self.payments = write(folder / "payments.csv", PAYMENT_COLUMNS, case.payments)
         self.alerts = write(folder / "alerts.csv", ALERT_COLUMNS, case.alerts)
@@ -192,7 +193,7 @@ def test_history_may_hold_alerts_of_its_own(desk: Desk, tmp_path: Path) -> None:
 
 
 def test_customers_with_several_accounts(desk: Desk, tmp_path: Path) -> None:
-    settings = Settings(store=tmp_path / "store", threads=1, sort_memory_mb=128)
+    settings = Settings(store=tmp_path / "store", windows=WINDOWS, day_windows=(90,), threads=1)
     accounts = write(tmp_path / "accounts.csv", ("account", "customer"), [(f"C{n}", f"K{n // 2}") for n in range(60)])
     alerts = write(tmp_path / "alerts.csv", ALERT_COLUMNS,
                    [(name, f"K{int(who[1:]) // 2}", *rest) for name, who, *rest in desk.case.alerts])  # fmt: skip
@@ -332,3 +333,18 @@ def test_settings_make_the_policy() -> None:
     assert policy.networks is not None
     assert policy.networks.most_accounts == 9
     assert (policy.hibernation.sample, policy.hibernation.seed) == (0.1, 4)
+
+
+def test_the_plain_model_is_used_where_it_ranks_better() -> None:
+    draw = np.random.default_rng(4)
+    n = 400
+    y = (draw.random(n) < 0.3).astype(np.int64)
+    values = draw.normal(size=(n, len(BAG_FEATURES))) + 0.25 * y[:, None]
+    decided = DecidedAlerts(BAG_FEATURES, values, y, np.arange(n) * 10**9, np.arange(n))
+    learned = learn(decided, Settings(threads=1))
+    assert learned.judge is not None
+    assert learned.judge.name == "a logistic regression on ranks"
+    rows = feature_rows(BAG_FEATURES, values)
+    probability = learned.judge.calibrate(learned.judge.score(rows))
+    assert ((probability > 0) & (probability < 1)).all()
+    assert learned.judge.explain(rows).shape == (n, len(BAG_FEATURES) + 1)

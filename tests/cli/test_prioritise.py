@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.app.alerts_made import ALERT_COLUMNS, OUTCOME_COLUMNS, PAYMENT_COLUMNS, made
 
 
@@ -22,8 +24,13 @@ def files(folder: Path) -> None:
             csv.writer(target).writerows([columns, *rows])
 
 
-def test_a_table_a_csv_and_a_json(greywater: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_table_a_csv_and_a_json(
+    greywater: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files(tmp_path)
+    monkeypatch.setenv("GREYWATER_WINDOWS", "86400,604800,2592000")
+    monkeypatch.setenv("GREYWATER_DAY_WINDOWS", "90")
+    monkeypatch.setenv("GREYWATER_THREADS", "1")
     said = greywater(
         "prioritise", "alerts.csv", "payments.csv", "--history", "outcomes.csv", "--csv", "ranked.csv", "--json",
         "ranked.json", "--budget", "2h",

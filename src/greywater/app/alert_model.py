@@ -15,13 +15,15 @@ from greywater.desk.hibernation import HibernationCut, hibernation_cut
 from greywater.desk.savings import Removal, false_alerts_removed
 from greywater.detectors.baseline import single_column_baseline
 from greywater.detectors.boosted import Boosted, BoostedParameters
+from greywater.detectors.calibration import Platt
 from greywater.detectors.detector import Validation
 from greywater.detectors.metrics import average_precision, roc_auc
+from greywater.detectors.rank_logistic import RankLogistic
 from greywater.features.feature import Feature
 from greywater.stores.blocks import TableRows
 from greywater.vocab import Float64Array, Int64Array, Progress
 
-__all__ = ["DecidedAlerts", "Learned", "Measured", "feature_rows", "learn"]
+__all__ = ["AlertModel", "DecidedAlerts", "Learned", "Measured", "feature_rows", "learn"]
 
 #: Fewest reported and fewest dismissed alerts of a training slice.
 LEAST_OF_EACH: Final = 10
@@ -58,6 +60,39 @@ class DecidedAlerts:
 
 
 @dataclass(frozen=True)
+class AlertModel:
+    """Boosted trees, or the plain model where that did better on the slice after the one both learned from.
+
+    Parameters
+    ----------
+    part : Boosted or RankLogistic
+        What scores.
+    platt : Platt
+        From its score to a probability.
+    """
+
+    part: Boosted | RankLogistic
+    platt: Platt
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return "boosted trees (LightGBM)" if isinstance(self.part, Boosted) else "a logistic regression on ranks"
+
+    def score(self, rows: TableRows) -> Float64Array:
+        """Log-odds float64[n], higher = likelier to be reported."""
+        return self.part.score(rows)
+
+    def calibrate(self, score: Float64Array) -> Float64Array:
+        """Probabilities float64[n] of such scores."""
+        return self.platt(score)
+
+    def explain(self, rows: TableRows) -> Float64Array:
+        """What each column adds to the score, float64[n, columns + 1]; the last is the base value."""
+        return self.part.explain(rows)
+
+
+@dataclass(frozen=True)
 class Measured:
     """How well later outcomes were told from earlier ones, on alerts the model had not seen.
 
@@ -86,14 +121,14 @@ class Learned:
 
     Parameters
     ----------
-    ranker : Boosted or None
+    ranker : AlertModel or None
         Ranks alerts that have no outcome; None = too few outcomes to learn from.
     cut : HibernationCut or None
         The line below which its alerts sleep, drawn on the last slice.
     measured : Measured or None
     test : int
         Decided alerts [test, n) are the last slice.
-    judge : Boosted or None
+    judge : AlertModel or None
         The model that saw nothing of the last slice: what was measured.
     judge_cut : HibernationCut or None
         The line for its scores, drawn on the slice before the last.
@@ -101,11 +136,11 @@ class Learned:
         Sentences.
     """
 
-    ranker: Boosted | None
+    ranker: AlertModel | None
     cut: HibernationCut | None
     measured: Measured | None
     test: int
-    judge: Boosted | None
+    judge: AlertModel | None
     judge_cut: HibernationCut | None
     notes: tuple[str, ...]
 
@@ -118,6 +153,9 @@ def feature_rows(features: tuple[Feature, ...], values: Float64Array) -> TableRo
 
 def learn(decided: DecidedAlerts, settings: Settings, progress: Progress | None = None) -> Learned:
     """Fit on decided alerts and measure by time.
+
+    Two models are fitted: boosted trees, and a logistic regression on ranks, which does better where outcomes are few
+    or the data mostly noise. The one that ranks the slice after better is used.
 
     Measured: fitted on the first 60 %, stopped and calibrated on the next 20 %, judged on the last 20 %. Then fitted
     again on the first 80 % and calibrated on the last 20 %, to rank with. Where the training slice holds fewer than
@@ -181,7 +219,8 @@ def _quarter_starts(moments: Int64Array) -> list[int]:
 
 def _fit(
     rows: TableRows, decided: DecidedAlerts, train: int, stop: int, settings: Settings, progress: Progress | None
-) -> Boosted:
+) -> AlertModel:
+    """Fit both models on [0, train); the one of higher average precision on [train, stop), the trees among equals."""
     parameters = BoostedParameters(
         rounds=400,
         patience=80,
@@ -191,15 +230,25 @@ def _fit(
         min_data_in_leaf=int(np.clip(train // 50, 5, 50)),
         feature_fraction=0.4,
     )
+    y, later = decided.y[:train], decided.y[train:stop]
+    held = rows.slice(train, stop)
     boosted = Boosted(parameters, seed=settings.seed, threads=settings.worker_threads)
-    held = Validation(rows.slice(train, stop), decided.y[train:stop]) if stop > train else None
-    return boosted.fit(
-        rows.slice(0, train), decided.y[:train], decided.moment_us[:train], validation=held, progress=progress
-    )
+    boosted.fit(
+        rows.slice(0, train), y, decided.moment_us[:train],
+        validation=Validation(held, later) if stop > train else None, progress=progress,
+    )  # fmt: skip
+    trees = AlertModel(boosted, Platt(1.0, 0.0, fitted=False))
+    if not 0 < int(later.sum()) < len(later):
+        return trees
+    plain = RankLogistic.fit(rows.slice(0, train), y)
+    scores = [boosted.score(held), plain.score(held)]
+    quality = [average_precision(later, score) or 0.0 for score in scores]
+    best = 1 if quality[1] > quality[0] else 0
+    return AlertModel((boosted, plain)[best], Platt.fit(later, scores[best]))
 
 
 def _cut(
-    model: Boosted, rows: TableRows, decided: DecidedAlerts, begin: int, end: int, settings: Settings
+    model: AlertModel, rows: TableRows, decided: DecidedAlerts, begin: int, end: int, settings: Settings
 ) -> HibernationCut | None:
     """The line drawn on alerts [begin, end), which the model used to stop and to calibrate but not to grow trees."""
     y = decided.y[begin:end]
@@ -207,7 +256,7 @@ def _cut(
 
 
 def _measure(
-    judge: Boosted, rows: TableRows, decided: DecidedAlerts, train: int, test: int, settings: Settings
+    judge: AlertModel, rows: TableRows, decided: DecidedAlerts, train: int, test: int, settings: Settings
 ) -> Measured | None:
     y = decided.y[test:]
     if not 0 < int(y.sum()) < len(y):

@@ -15,7 +15,7 @@ import numpy as np
 from greywater.access.policy import require
 from greywater.app.alert_book import AlertBook, read_book
 from greywater.app.alert_evidence import AlertEvidence, of_recorded_payments, of_their_own_transactions
-from greywater.app.alert_model import DecidedAlerts, Learned, Measured, feature_rows, learn
+from greywater.app.alert_model import AlertModel, DecidedAlerts, Learned, Measured, feature_rows, learn
 from greywater.app.audit import audited
 from greywater.app.earlier_ranking import earlier_recall
 from greywater.app.ingest import IngestRequest, Silent, ingest
@@ -28,7 +28,6 @@ from greywater.desk.fusion import fuse_ranks, rank_shares
 from greywater.desk.hibernation import HibernationCut, RecallEstimate
 from greywater.desk.ranking import CandidateFacts, RankedAlert, Ranking, rank_alerts
 from greywater.desk.rollup import Candidate
-from greywater.detectors.boosted import Boosted
 from greywater.errors import EmptyInputError, FormatError
 from greywater.formats.synthaml import is_synthaml
 from greywater.stores.durable import write_whole_text
@@ -259,7 +258,7 @@ def _rank(
         reported=int(book.outcome[decided].sum()),
         learned=learned,
         ranking=ranking,
-        how=_how(request.order, model is not None),
+        how=_how(request.order, model),
         notes=(*book.notes, *evidence.notes, *learned.notes, *notes),
         rejected=(*book.rejected, *evidence.rejected),
         base_currency=evidence.base_currency,
@@ -276,7 +275,9 @@ class _Scored:
     pushes: Float64Array
 
 
-def _to_rank(book: AlertBook, learned: Learned) -> tuple[Int64Array, Boosted | None, HibernationCut | None, list[str]]:
+def _to_rank(
+    book: AlertBook, learned: Learned
+) -> tuple[Int64Array, AlertModel | None, HibernationCut | None, list[str]]:
     """Which alerts are ranked, by which model, and the line below which they sleep."""
     if len(book.open):
         return book.open, learned.ranker, learned.cut, []
@@ -293,7 +294,7 @@ def _to_rank(book: AlertBook, learned: Learned) -> tuple[Int64Array, Boosted | N
     return last, learned.judge, learned.judge_cut, [words]
 
 
-def _score(evidence: AlertEvidence, chosen: Int64Array, model: Boosted | None) -> _Scored:
+def _score(evidence: AlertEvidence, chosen: Int64Array, model: AlertModel | None) -> _Scored:
     values = evidence.values[chosen]
     if model is not None:
         rows = feature_rows(evidence.features, values)
@@ -387,11 +388,11 @@ def _money(alert: RankedAlert, evidence: AlertEvidence) -> float | None:
     return alert.stake if evidence.base_currency and math.isfinite(alert.stake) else None
 
 
-def _how(order: str, by_model: bool) -> str:
-    if not by_model:
+def _how(order: str, model: AlertModel | None) -> str:
+    if model is None:
         return (
             "by the mean of their ranks over several signs: no outcome taught it, so it shows no probability, nothing "
             "sleeps, and how good the order is is not known"
         )
     first = "expected value per hour of work" if order == "value" else "the chance of being reported"
-    return f"by {first}, from boosted trees (LightGBM) that learned from reported and dismissed alerts"
+    return f"by {first}, from {model.name} that learned from reported and dismissed alerts"
