@@ -13,7 +13,7 @@ __all__ = ["Settings"]
 
 DAY = 86_400
 #: Names of the sets of features (features/catalog.py).
-FEATURE_SETS = ("payments-v1", "payments-v2")
+FEATURE_SETS = ("payments-v1", "payments-v2", "payments-v3")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Settings:
     windows: tuple[int, ...] = (3_600, 6 * 3_600, DAY, 3 * DAY, 7 * DAY, 14 * DAY, 30 * DAY)
     #: Windows over whole UTC days, in days.
     day_windows: tuple[int, ...] = (90, 365)
-    #: Named set of payment features that the main job works out: "payments-v2", or "payments-v1" without the graph.
+    #: Named set of payment features that the main job works out: "payments-v2", "payments-v1" without the graph, or
+    #: "payments-v3" with exposure to known launderers.
     features: str = "payments-v2"
     #: Windows of the graph patterns. On data stamped to the day, those left as they are become 7, 14 and 30 days.
     graph_fan_windows: tuple[int, ...] = (3_600, DAY, 7 * DAY, 30 * DAY)
@@ -50,6 +51,8 @@ class Settings:
     graph_simple_cycle_windows: tuple[int, ...] = (DAY, 7 * DAY)
     graph_chain_windows: tuple[int, ...] = (3 * DAY,)
     graph_bipartite_windows: tuple[int, ...] = (6 * 3_600, 3 * DAY)
+    #: Windows of the exposure to known launderers (payments-v3).
+    exposure_windows: tuple[int, ...] = (7 * DAY, 30 * DAY)
     #: Visits to visible payments that the search for one pattern in one window may make for one payment.
     graph_cap: int = 50_000
     #: Payments of the longest cycle looked for.
@@ -103,7 +106,7 @@ class Settings:
     stake_unit: float = 10000.0
 
     def __post_init__(self) -> None:
-        for name in ("windows", *(one.name for one in fields(self) if one.name.startswith("graph_"))):
+        for name in ("windows", "exposure_windows", *(one.name for one in fields(self) if one.name.startswith("graph_"))):
             given = getattr(self, name)
             if isinstance(given, tuple) and (any(w <= 0 for w in given) or sorted(set(given)) != list(given)):
                 raise UsageError(f"{name} must be positive, increasing seconds", where=f"{name} = {given}")

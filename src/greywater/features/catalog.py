@@ -13,6 +13,7 @@ from greywater.errors import UsageError
 from greywater.features.attributes import attribute_features
 from greywater.features.calendar import calendar_features
 from greywater.features.counterparty import PAIR_COUNTS, PAIR_DERIVED, PAIR_FLOATS
+from greywater.features.exposure import ExposurePlan, default_exposure_plan
 from greywater.features.feature import Feature
 from greywater.features.graph import (
     DAY_WINDOWS,
@@ -25,7 +26,7 @@ from greywater.features.graph import (
 from greywater.features.payment import PAYMENT_FEATURES
 from greywater.features.windows import WindowPlan, window_label
 
-__all__ = ["FeatureSet", "payment_features", "payments_v1", "payments_v2"]
+__all__ = ["FeatureSet", "payment_features", "payments_v1", "payments_v2", "payments_v3"]
 
 MICROSECOND = 1_000_000
 
@@ -56,7 +57,7 @@ class FeatureSet:
     Parameters
     ----------
     name : str
-        Of the set: payments-v1, payments-v2.
+        Of the set: payments-v1, payments-v2, payments-v3.
     plan : WindowPlan
         Windows of sender and receiver.
     resolution_us : int
@@ -71,6 +72,8 @@ class FeatureSet:
         What the codes of text attributes mean, for people; no part of the set's definition.
     chosen : tuple of str, optional
         Names of the features that the set has of all these; None = all of them. Made by `only`.
+    exposure : ExposurePlan, optional
+        Exposure to known launderers, looked for in the graph; None = the set has no such features.
 
     Examples
     --------
@@ -95,6 +98,7 @@ class FeatureSet:
     attributes: tuple[tuple[str, str], ...] = ()
     attribute_words: tuple[tuple[str, tuple[str, ...]], ...] = field(default=(), compare=False)
     chosen: tuple[str, ...] | None = None
+    exposure: ExposurePlan | None = None
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -112,6 +116,8 @@ class FeatureSet:
         )
         through = (PASS_THROUGH,) if self.has_pass_through else ()
         engine = shared + through + windows + self.plan.self_counts() + self.plan.self_sums() + self._all_of_graph
+        if self.exposure is not None:
+            engine += self.exposure.features
         return engine + attribute_features(self.attributes, dict(self.attribute_words))
 
     def only(self, names: Iterable[str]) -> FeatureSet:
@@ -158,6 +164,12 @@ class FeatureSet:
         return () if self.graph is None else tuple(feature for feature in self.graph.features if _is_kept(feature))
 
     @property
+    def exposure_features(self) -> tuple[Feature, ...]:
+        """The features of exposure, in the order of its plan."""
+        every = () if self.exposure is None else self.exposure.features
+        return every if self.chosen is None else tuple(feature for feature in every if feature.name in self.chosen)
+
+    @property
     def has_pass_through(self) -> bool:
         """True where the windows hold the last day."""
         return 86_400 in self.plan.windows
@@ -173,13 +185,17 @@ class FeatureSet:
         return {feature.name: feature for feature in self.features}
 
     def to_json(self) -> str:
-        """The set's definition as canonical JSON; graph, attributes and choice are named only where there are."""
+        """The set's definition as canonical JSON; plans, attributes and choice are named only where there are."""
         fields = asdict(self)
         del fields["attribute_words"]
         if not self.attributes:
             del fields["attributes"]
         if self.graph is None:
             del fields["graph"]
+        elif not self.graph.least_look_back:
+            del fields["graph"]["least_look_back"]
+        if self.exposure is None:
+            del fields["exposure"]
         if self.chosen is None:
             del fields["chosen"]
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
@@ -191,6 +207,7 @@ class FeatureSet:
         plan = fields.pop("plan")
         lengths = {name: tuple(plan[name]) for name in ("windows", "day_windows")}
         graph = fields.pop("graph", None)
+        exposure = fields.pop("exposure", None)
         attributes = tuple((name, kind) for name, kind in fields.pop("attributes", ()))
         chosen = fields.pop("chosen", None)
         return cls(
@@ -198,6 +215,7 @@ class FeatureSet:
             chosen=None if chosen is None else tuple(chosen),
             plan=WindowPlan(allowed_lateness=plan["allowed_lateness"], **lengths),
             graph=None if graph is None else GraphPlan.from_fields(graph),
+            exposure=None if exposure is None else ExposurePlan.from_fields(exposure),
             **fields,
         )
 
@@ -214,6 +232,10 @@ class FeatureSet:
         short = [window_label(w) for w in settings.windows if w not in self.plan.windows]
         if short:
             words.append(f"the data is stamped to {grain}, so windows of {', '.join(short)} are left out")
+        if self.exposure is not None:
+            short = [window_label(w) for w in settings.exposure_windows if w not in self.exposure.windows]
+            if short:
+                words.append(f"the data is stamped to {grain}, so exposure windows of {', '.join(short)} are left out")
         if self.graph is None:
             return words
         asked = [p for p in PATTERNS if not follows_the_day(p, settings, self.resolution_us)]
@@ -242,7 +264,33 @@ def payment_features(settings: Settings, resolution_us: int) -> FeatureSet:
     >>> payment_features(Settings(), resolution_us=1).name
     'payments-v2'
     """
-    return {"payments-v1": payments_v1, "payments-v2": payments_v2}[settings.features](settings, resolution_us)
+    sets = {"payments-v1": payments_v1, "payments-v2": payments_v2, "payments-v3": payments_v3}
+    return sets[settings.features](settings, resolution_us)
+
+
+def payments_v3(settings: Settings, resolution_us: int) -> FeatureSet:
+    """The features of `payments_v2`, and how near a payment's parties are to known launderers.
+
+    An engine of this set must be told who is known (`Engine.know`).
+
+    Parameters
+    ----------
+    settings : Settings
+        As `payments_v2`, and the windows of exposure.
+    resolution_us : int
+        Time resolution of the source in microseconds.
+
+    Examples
+    --------
+    >>> set_ = payments_v3(Settings(), resolution_us=1)
+    >>> len(set_.names) - len(payments_v2(Settings(), resolution_us=1).names), set_.names[-1]
+    (48, 'receiver.in.exposed_since_last')
+    """
+    features = payments_v2(settings, resolution_us)
+    plan, graph = default_exposure_plan(settings, resolution_us), features.graph
+    if graph is not None and graph.look_back < plan.look_back:
+        graph = replace(graph, least_look_back=plan.look_back)
+    return replace(features, name="payments-v3", graph=graph, exposure=plan)
 
 
 def payments_v2(settings: Settings, resolution_us: int) -> FeatureSet:

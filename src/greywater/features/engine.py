@@ -16,6 +16,8 @@ from greywater.features.calendar import check_calendar, compute_calendar
 from greywater.features.catalog import FeatureSet
 from greywater.features.dictionary import AccountDictionary
 from greywater.features.engine_graph import GraphColumns
+from greywater.features.exposure import KnownLaunderers
+from greywater.features.exposure_columns import ExposureColumns
 from greywater.features.ledger_order import int64, times_in_order
 from greywater.features.payment import compute_payment, pass_through
 from greywater.features.rooms import Rooms
@@ -112,10 +114,16 @@ class Engine:
         self._pairs = pair_kernels.empty_pairs(1 << 12, 1024, 1024)
         self._accounts = AccountDictionary()
         self._graph: GraphColumns | None = None
-        if features.graph is not None and self._chosen.graph is not None:
-            self._graph = GraphColumns(
-                self._chosen.graph, self._chosen.graph_features, threads=threads, hold_us=features.graph.hold_us
-            )
+        exposed = features.exposure_features
+        # Exposure is looked for in the graph, whether or not somebody named a pattern.
+        plan = self._chosen.graph or (features.graph if exposed else None)
+        if features.graph is not None and plan is not None:
+            hold_us = features.graph.hold_us
+            self._graph = GraphColumns(plan, self._chosen.graph_features, threads=threads, hold_us=hold_us)
+        self._exposure: ExposureColumns | None = None
+        if features.exposure is not None and exposed and self._graph is not None:
+            self._exposure = ExposureColumns(features.exposure, exposed)
+            self._graph.follow(self._exposure.take)
         self._rooms = {"out": Rooms(), "in": Rooms()}
         self._next_seq = 0
         self._horizon = START_OF_TIME
@@ -139,6 +147,28 @@ class Engine:
     def windows_kept(self, side: str) -> int:
         """Windows whose state a side of the engine keeps: of "out", "in" or "self"."""
         return {"out": self._chosen.out.windows, "in": self._chosen.into.windows}.get(side, 0)
+    def know(self, known: KnownLaunderers) -> None:
+        """Say who is a known launderer, and from which payment on; a set of features with exposure must be told.
+
+        It may hold what is recorded only after later payments: none sees it too early. Said again it takes the place of
+        what was said before, so that more can be added as it is recorded.
+
+        Parameters
+        ----------
+        known : KnownLaunderers
+            All there is to know.
+
+        Raises
+        ------
+        EngineError
+            The features hold no exposure, or payments already taken in have seen other facts.
+        """
+        if self.features.exposure is None:
+            raise EngineError(
+                f"{self.features.name} holds no exposure to known launderers", mend="set features = payments-v3"
+            )
+        if self._exposure is not None:
+            self._exposure.know(self._accounts.encode(known.account), known, self._next_seq)
 
     def process(self, transactions: pa.RecordBatch | pa.Table) -> FeatureBlock:
         """Take the next payments in.
@@ -156,9 +186,10 @@ class Engine:
         Raises
         ------
         EngineError
-            If a payment is missing, repeated or out of order.
+            If a payment is missing, repeated or out of order, or `know` was to be called first.
         """
         block = self._read(transactions)
+        self._begin_exposure(block, columns=True)
         n = len(block.time)
         outgoing, incoming, pairs = self._payments(block, block.scored.astype(np.uint8))
         out_columns, in_columns = self._run_sides(outgoing, incoming, pairs)
@@ -179,6 +210,7 @@ class Engine:
         Parameters and errors as for `process`; several times as fast.
         """
         block = self._read(transactions)
+        self._begin_exposure(block, columns=False)
         n = len(block.time)
         outgoing, incoming, pairs = self._payments(block, np.zeros(n, np.uint8))
         idle = pairs._replace(late=np.zeros((2, n), np.uint8))
@@ -212,6 +244,10 @@ class Engine:
         sender_own, receiver_own = (np.where(outside[each], -1, each).astype(np.int32) for each in (sender, receiver))
         scored = (sender_own >= 0) & (receiver_own >= 0)
         return _Block(rows, time, horizon, late, amount, sender, receiver, sender_own, receiver_own, scored)
+
+    def _begin_exposure(self, block: _Block, *, columns: bool) -> None:
+        if self._exposure is not None:
+            self._exposure.begin(self._next_seq, block.scored, self._accounts.external, columns=columns)
 
     def _meet(self, block: _Block) -> tuple[np.ndarray, np.ndarray, PairColumns]:
         """Number the block's pairs and read their records."""
@@ -323,8 +359,13 @@ class Engine:
     def _run_graph(self, block: _Block) -> list[np.ndarray]:
         if self._graph is None:
             return []
-        own = block.sender_own >= 0, block.receiver_own >= 0
-        return self._graph.run(block.sender, block.receiver, block.time, block.amount, *own)
+        who = block.sender, block.receiver, block.time, block.amount, block.sender_own >= 0, block.receiver_own >= 0
+        columns: list[np.ndarray] = []
+        if self._chosen.graph_features:
+            columns = self._graph.run(*who)
+        else:
+            self._graph.absorb(*who)
+        return columns if self._exposure is None else columns + self._exposure.columns()
 
     def _shared_columns(self, block: _Block, pairs: PairColumns) -> list[np.ndarray]:
         features, chosen = self.features, self._chosen
@@ -353,6 +394,7 @@ class Engine:
         sides = (self._out, self._in, self._self)
         lifetime = sum(side.lifetime_bytes for side in sides) + sum(part.nbytes for part in table)
         side = self._out if self._chosen.out.needed else self._in
+        lifetime += 0 if self._exposure is None else self._exposure.lifetime_bytes
         held, graph_held, graph_bytes = side.held + self._self.held, 0, 0
         if self._graph is not None:
             graph = self._graph.footprint
@@ -397,6 +439,9 @@ class Engine:
         if self._graph is not None:
             meta["graph"], graph = self._graph.snapshot()
             arrays |= graph
+        if self._exposure is not None:
+            meta["exposure"], exposure = self._exposure.snapshot(accounts)
+            arrays |= exposure
         return EngineState(meta, {name: array.copy() for name, array in arrays.items()})
 
     def restore(self, state: EngineState) -> None:
@@ -416,6 +461,8 @@ class Engine:
         arrays = state.arrays
         if self._graph is not None:
             self._graph.restore(state.meta, arrays)
+        if self._exposure is not None:
+            self._exposure.restore(state.meta, arrays)
         for name, side in (("out", self._out), ("in", self._in), ("self", self._self)):
             prefix = f"{name}."
             side.load({key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)})

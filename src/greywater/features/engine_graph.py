@@ -10,7 +10,7 @@ import numpy as np
 from greywater.errors import SnapshotError
 from greywater.features.feature import Feature
 from greywater.features.graph import GraphPlan
-from greywater.features.graph_state import GraphFootprint, GraphSnapshot, GraphState
+from greywater.features.graph_state import Follower, GraphFootprint, GraphSnapshot, GraphState
 from greywater.features.rooms import Rooms
 from greywater.kernels.temporal_graph import KEEP_IN, KEEP_OUT
 from greywater.vocab import Float64Array, Int64Array
@@ -60,6 +60,10 @@ class GraphColumns:
         self._counts, self._measures = _length(self._ints), _length(self._floats)
         self._rooms = Rooms()
         self._chunk: tuple[Int64Array, Float64Array] | None = None
+
+    def follow(self, follower: Follower) -> None:
+        """Have `follower` see each part of the payments that the graph takes in."""
+        self._state.follow(follower)
 
     def run(
         self,

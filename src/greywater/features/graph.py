@@ -135,6 +135,8 @@ class GraphPlan:
         In the order of their columns. A pattern may come twice, with other windows.
     allowed_lateness : int
         Seconds that a payment may be behind the latest event time and still see all of its windows.
+    least_look_back : int
+        Seconds that something else than the patterns looks back over in the same graph.
 
     Raises
     ------
@@ -155,6 +157,7 @@ class GraphPlan:
 
     patterns: tuple[PatternPlan, ...]
     allowed_lateness: int
+    least_look_back: int = 0
 
     def __post_init__(self) -> None:
         if not self.patterns:
@@ -198,8 +201,8 @@ class GraphPlan:
 
     @property
     def look_back(self) -> int:
-        """The longest look-back of any pattern, in seconds."""
-        return max(part.look_back for part in self.patterns)
+        """The longest look-back of any pattern, in seconds, `least_look_back` at least."""
+        return max(self.least_look_back, *(part.look_back for part in self.patterns))
 
     @property
     def hold_us(self) -> int:
@@ -231,7 +234,8 @@ class GraphPlan:
     def from_fields(cls, fields: Mapping[str, Any]) -> GraphPlan:
         """The plan whose fields `dataclasses.asdict` gave, also after a way through JSON."""
         parts = [{**part, "windows": tuple(part["windows"])} for part in fields["patterns"]]
-        return cls(tuple(PatternPlan(**part) for part in parts), fields["allowed_lateness"])
+        plans = tuple(PatternPlan(**part) for part in parts)
+        return cls(plans, fields["allowed_lateness"], fields.get("least_look_back", 0))
 
 
 def default_graph_plan(settings: Settings, resolution_us: int) -> GraphPlan:

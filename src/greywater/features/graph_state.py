@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -33,7 +33,10 @@ from greywater.kernels.temporal_graph import (
 )
 from greywater.vocab import Float64Array, Int64Array
 
-__all__ = ["GraphFootprint", "GraphSnapshot", "GraphState"]
+__all__ = ["Follower", "GraphFootprint", "GraphSnapshot", "GraphState"]
+
+#: Called with each part of a block that was taken in: the graph, its accounts, the payments, first and end.
+Follower = Callable[[Graph, vertex_kernels.VertexTable, Arrivals, int, int], None]
 
 #: Payments appended before the first of them is looked at, and how many times as many where threads must meet after
 #: each block. Change no value.
@@ -122,6 +125,7 @@ class GraphState:
         self._hold = plan.hold_us if hold_us is None else hold_us
         self._ages = EntryAges(since_start=True)
         self._one = _one_payment(self._ints, self._floats)
+        self._follower: Follower | None = None
 
     @property
     def next_number(self) -> int:
@@ -137,6 +141,10 @@ class GraphState:
     def adjacency(self) -> tuple[Graph, vertex_kernels.VertexTable, int]:
         """The accounts' lists, the accounts' numbers, and which payment the lists count as 0; to be read, not kept."""
         return self._graph, self._table, self._base
+
+    def follow(self, follower: Follower) -> None:
+        """Have `follower` called whenever `append` or `process` took a part of their payments in, before the next."""
+        self._follower = follower
 
     @property
     def _block(self) -> int:
@@ -272,6 +280,8 @@ class GraphState:
         self._horizon = int(arrivals.least[end - 1]) + self._hold
         joined = arrivals.keep[part][senders[part] != receivers[part]]
         self._ages.note(self._horizon, n, int(np.count_nonzero(joined & KEEP_OUT) + np.count_nonzero(joined & KEEP_IN)))
+        if self._follower is not None:
+            self._follower(self._graph, self._table, arrivals, begin, end)
 
     def _reserve(self, payments: int, bound: int) -> None:
         """Numbers and slots for a block whose accounts are all new."""

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from greywater.errors import EngineError
 from greywater.features.engine import START_OF_TIME, Engine, EngineState
 from greywater.kernels.lists import LATEST, NEVER, QUERY, TOTAL, empty_lists
 from greywater.vocab import EXTERNAL_PREFIX, Int64Array
@@ -120,8 +121,15 @@ def begin_engine(engine: Engine, lifetime: Lifetime, *, next_seq: int, horizon: 
         The payment to go on with.
     horizon : int or None
         Greatest event time before it, microseconds since 1970; None where `next_seq` is 0.
+
+    Raises
+    ------
+    EngineError
+        It was told already who is a known launderer.
     """
     state = engine.snapshot()
+    if len(state.arrays.get("exposure.facts", ())):
+        raise EngineError("the engine knows launderers by other codes", mend="call begin_engine first, then know")
     pairs = lifetime.pairs
     names = pc.unique(pa.chunked_array([*pairs["sender"].chunks, *pairs["receiver"].chunks], pa.string()))
     sender, receiver = (_codes(pairs[name], names) for name in ("sender", "receiver"))

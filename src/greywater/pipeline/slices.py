@@ -104,8 +104,7 @@ def look_backs(features: FeatureSet) -> tuple[LookBack, ...]:
     plan = features.plan
     backs = [LookBack(max(plan.seconds) * MICROSECOND, plan.hold_us)]
     if features.graph is not None:
-        longest = max(part.look_back for part in features.graph.patterns) * MICROSECOND
-        backs.append(LookBack(longest, features.graph.hold_us))
+        backs.append(LookBack(features.graph.look_back * MICROSECOND, features.graph.hold_us))
     return tuple(backs)
 
 
