@@ -33,9 +33,7 @@ def naive_exposure(
     return [_row(payments, i, facts, plan, hold) for i in range(len(payments))]
 
 
-def _row(
-    payments: Sequence[Payment], i: int, facts: Sequence[Fact], plan: ExposurePlan, hold: int
-) -> dict[str, Any]:
+def _row(payments: Sequence[Payment], i: int, facts: Sequence[Fact], plan: ExposurePlan, hold: int) -> dict[str, Any]:
     this = payments[i]
     if is_outside(this.sender) or is_outside(this.receiver):
         return {}
@@ -87,9 +85,7 @@ def _far(payment: Payment, direction: str) -> str:
     return payment.receiver if direction == "out" else payment.sender
 
 
-def _distance(
-    seen: Sequence[Payment], account: str, direction: str, facts: Sequence[Fact], seq: int, time: int
-) -> int:
+def _distance(seen: Sequence[Payment], account: str, direction: str, facts: Sequence[Fact], seq: int, time: int) -> int:
     """Payments to the nearest known launderer, 4 where there is none within 3; nothing is reached through outsiders."""
     reached = {account}
     for hops in range(4):

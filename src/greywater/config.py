@@ -106,7 +106,11 @@ class Settings:
     stake_unit: float = 10000.0
 
     def __post_init__(self) -> None:
-        for name in ("windows", "exposure_windows", *(one.name for one in fields(self) if one.name.startswith("graph_"))):
+        for name in (
+            "windows",
+            "exposure_windows",
+            *(one.name for one in fields(self) if one.name.startswith("graph_")),
+        ):
             given = getattr(self, name)
             if isinstance(given, tuple) and (any(w <= 0 for w in given) or sorted(set(given)) != list(given)):
                 raise UsageError(f"{name} must be positive, increasing seconds", where=f"{name} = {given}")

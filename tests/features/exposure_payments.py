@@ -31,7 +31,9 @@ def random_facts(seed: int, payments: Sequence[Payment], many: int, *, names: Se
     facts: list[Fact] = []
     after = -1
     for _ in range(many):
-        after = draw.choice((after, after, draw.randrange(after, len(payments)) if after < len(payments) - 1 else after))
+        after = draw.choice(
+            (after, after, draw.randrange(after, len(payments)) if after < len(payments) - 1 else after)
+        )
         at = payments[max(after, 0)].time
         since = at + draw.choice((-3 * HOUR_US, -MINUTE_US, 0, 0, 1, MINUTE_US, HOUR_US))
         facts.append((draw.choice(names), draw.randrange(2), since, after, draw.random() < 0.8))

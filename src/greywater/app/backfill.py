@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from greywater._version import __version__
 from greywater.app.audit import audited
 from greywater.app.features import feature_store
+from greywater.app.known_launderers import known_for
 from greywater.app.wiring import Project, open_project
 from greywater.config import Settings
 from greywater.errors import UsageError
@@ -206,10 +207,11 @@ def _fill(
 ) -> Backfilled:
     meta = {"by": project.actor.principal, "greywater": __version__, "kernels": kernel_hash(), "engine": request.engine}
     start, stop = span
+    known = known_for(features, project.tables, project.ledger)
     if request.engine == "local":
         return fill(
             project.ledger, features, offline, group, start=start, stop=stop, known_time=request.known_time,
-            threads=project.settings.worker_threads, meta=meta, progress=progress,
+            threads=project.settings.worker_threads, meta=meta, known=known, progress=progress,
         )  # fmt: skip
     folder = (project.folder / ASIDE / uuid.uuid4().hex).absolute()
     source = source_of(f"delta:{Path(project.folder).absolute()}", features, folder, request.known_time)
@@ -217,7 +219,7 @@ def _fill(
         slices = request.slices or 4 * session.sparkContext.defaultParallelism
         return backfill_on_cluster(
             session, source, features, offline, group, start=start, stop=stop, slices=slices, meta=meta,
-            progress=progress,
+            known=known, progress=progress,
         )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from greywater.app.audit import audited
+from greywater.app.known_launderers import known_for
 from greywater.app.wiring import open_project
 from greywater.config import Settings
 from greywater.errors import UsageError
@@ -59,7 +60,7 @@ def parity(actor: Actor, settings: Settings, request: ParityRequest, progress: P
         features = payment_features(settings, project.file.resolution_us or 1)
         result = check_parity(
             project.ledger, project.tables, features, sample=request.sample or None, seed=request.seed,
-            progress=progress,
+            known=known_for(features, project.tables, project.ledger), progress=progress,
         )  # fmt: skip
         detail.update(
             served=result.served, vectors=result.vectors, values=result.values, differences=len(result.differences),

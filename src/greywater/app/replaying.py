@@ -9,6 +9,7 @@ from typing import Literal
 import pyarrow as pa
 
 from greywater.app.attributes import AttributeColumns, open_attributes
+from greywater.app.known_launderers import known_for
 from greywater.app.truth import Truth, TruthReader
 from greywater.app.wiring import Project
 from greywater.config import Settings
@@ -79,6 +80,9 @@ def replay_project(
     progress.step("working out features", project.ledger.next_seq)
     reader = TruthReader.open(project.tables)
     engine = Engine(replace(features, attributes=()), threads=project.settings.worker_threads)
+    known = known_for(features, project.tables, project.ledger)
+    if known is not None:
+        engine.know(known)
     with BlockWriter(folder, features.names, fingerprint=features.fingerprint) as writer:
         beside = AttributeColumns(attributes, writer.append) if attributes is not None else None
 

@@ -147,6 +147,7 @@ class Engine:
     def windows_kept(self, side: str) -> int:
         """Windows whose state a side of the engine keeps: of "out", "in" or "self"."""
         return {"out": self._chosen.out.windows, "in": self._chosen.into.windows}.get(side, 0)
+
     def know(self, known: KnownLaunderers) -> None:
         """Say who is a known launderer, and from which payment on; a set of features with exposure must be told.
 

@@ -125,8 +125,8 @@ class ExposurePlan:
 class KnownLaunderers:
     """Who is a launderer, who was cleared again, and from which payment on each was known (SEMANTICS: Other records).
 
-    Payment i sees row r iff after_seq[r] < seq_i and known_since_us[r] <= t_i. Of the rows of one account and one source
-    that it sees, the one with the latest known_since counts (of equals the last one here). An account is a known
+    Payment i sees row r iff after_seq[r] < seq_i and known_since_us[r] <= t_i. Of the rows of one account and one
+    source that it sees, the one with the latest known_since counts (of equals the last one here). An account is a known
     launderer to i where the rows of any source say so.
 
     Parameters
@@ -150,6 +150,8 @@ class KnownLaunderers:
     >>> known = KnownLaunderers.of([("A", 0, 50, 3, True)])
     >>> len(known), len(KnownLaunderers.nobody())
     (1, 0)
+    >>> KnownLaunderers.from_table(known.to_table()).after_seq.tolist()
+    [3]
     """
 
     account: pa.Array
@@ -179,6 +181,16 @@ class KnownLaunderers:
             np.array(after, np.int64),
             np.array(launderer, np.bool_),
         )
+
+    def to_table(self) -> pa.Table:
+        """The rows as a table, for a way through a file."""
+        return pa.table(vars(self))
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> KnownLaunderers:
+        """The rows that `to_table` gave."""
+        numbers = (table[name].to_numpy() for name in ("source", "known_since_us", "after_seq", "launderer"))
+        return cls(table["account"].combine_chunks(), *numbers)
 
     @classmethod
     def nobody(cls) -> KnownLaunderers:
@@ -299,8 +311,8 @@ def _truncated(window: int) -> Feature:
         entity="payment",
         dtype="int64",
         unit="flag",
-        description=f"1 where the cap cut a search for known launderers in the last {label}; its values are those found "
-        "so far",
+        description=f"1 where the cap cut a search for known launderers in the last {label}; the values are what was "
+        "found so far",
         family="exposure",
         typologies=SHAPES,
         parameters={"statistic": "truncated", "window": window, "label": label},

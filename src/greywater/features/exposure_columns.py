@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from greywater.errors import EngineError, SnapshotError
 from greywater.features.exposure import ExposurePlan, KnownLaunderers
+from greywater.features.feature import Feature
 from greywater.features.rooms import Rooms
 from greywater.kernels.exposure import (
     ACCOUNT,
@@ -42,7 +43,9 @@ class ExposureColumns:
     Parameters
     ----------
     plan : ExposurePlan
-        What to compute.
+        What to look for.
+    wanted : sequence of Feature, optional
+        The columns to hand out: features of the plan, in its order; None = all.
 
     Notes
     -----
@@ -50,8 +53,10 @@ class ExposureColumns:
     `columns` hands out what was found. Values do not depend on the parts.
     """
 
-    def __init__(self, plan: ExposurePlan) -> None:
+    def __init__(self, plan: ExposurePlan, wanted: Sequence[Feature] | None = None) -> None:
         self._plan = plan
+        names = {feature.name for feature in (plan.features if wanted is None else wanted)}
+        self._given = [feature.name in names for feature in plan.features]
         self._windows = plan.windows_us
         self._facts: Int64Array = np.zeros((0, FACTS), np.int64)
         self._order: Int64Array = np.zeros(0, np.int64)
@@ -107,7 +112,7 @@ class ExposureColumns:
         first_seq : int
             Place in the ledger of the first.
         wanted : bool[n]
-            Which of them have columns; the others have 0 and NaN.
+            Which of them have columns; those of the others mean nothing.
         external : bool[accounts]
             Accounts outside the bank.
         columns : bool
@@ -128,9 +133,6 @@ class ExposureColumns:
         n = len(wanted)
         self._wanted = wanted.astype(np.uint8) if columns else np.zeros(n, np.uint8)
         self._ints, self._floats = self._room(n if columns else 0)
-        if columns and not wanted.all():
-            self._ints[:] = 0
-            self._floats[:] = np.nan
         self._next_seq, self._row = first_seq, 0
 
     def take(self, graph: Graph, table: VertexTable, arrivals: Arrivals, begin: int, end: int) -> None:
@@ -148,8 +150,8 @@ class ExposureColumns:
         self._taken += end - begin
 
     def columns(self) -> list[np.ndarray]:
-        """The plan's features for the payments of the last `begin`: int64[n] and float64[n] each."""
-        return [*self._ints, *self._floats]
+        """The wanted features of the payments of the last `begin`: int64[n] and float64[n] each."""
+        return [column for column, given in zip([*self._ints, *self._floats], self._given, strict=True) if given]
 
     @property
     def lifetime_bytes(self) -> int:

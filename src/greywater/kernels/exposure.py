@@ -28,6 +28,7 @@ from greywater.kernels.temporal_graph import (
     TIME,
     Arrivals,
     Graph,
+    clear,
     visible_end,
 )
 from greywater.kernels.vertices import VertexTable, find
@@ -53,6 +54,8 @@ PER_LIST = 3
 DISTANCE, ACCOUNTS, COUNT = range(PER_LIST)
 MEASURES = 2
 AHEAD = 8
+#: Payments whose columns are cleared and filled together.
+ROWS = 64
 MICROSECONDS = 1e6
 ZERO = np.uint64(0)
 #: Columns of the steps of a walk.
@@ -62,11 +65,11 @@ VERTEX, LEVEL, FLOOR, PLACE = range(4)
 class Known(NamedTuple):
     """What is known of A accounts, by code.
 
-    near int64[A, 8]: per direction the latest time of ways of 0 (FOREVER for a known account) to 3 payments, NEVER where
-    there is none. facts int64[F, 5]: account, source, known since (microseconds), recorded after payment, 1 = launderer
-    and 0 = cleared, in order of the first three and then of recording. first int64[A]: an account's first fact, -1 =
-    none. order int64[G]: rows of the facts that say launderer, by the payment they were recorded after. applied int64[1]:
-    how many of those are in `near`. outside uint8[A]: outside the bank, without lists of its own.
+    near int64[A, 8]: per direction the latest time of ways of 0 (FOREVER for a known account) to 3 payments, NEVER
+    where there is none. facts int64[F, 5]: account, source, known since (microseconds), recorded after payment,
+    1 = launderer and 0 = cleared, in order of the first three and then of recording. first int64[A]: an account's first
+    fact, -1 = none. order int64[G]: rows of the facts that say launderer, by the payment they were recorded after.
+    applied int64[1]: how many of those are in `near`. outside uint8[A]: outside the bank, without lists of its own.
     """
 
     near: Any
@@ -78,8 +81,8 @@ class Known(NamedTuple):
 
 
 class Search(NamedTuple):
-    """Room for a search: marks int32[2, A] that are set where they equal a stamp, stamp int64[1], visits int64[1] of the
-    search under way, steps int64[4, 4] of a walk."""
+    """Room for a search: marks int32[2, A] that are set where they equal a stamp, stamp int64[1], visits int64[1] of
+    the search under way, steps int64[4, 4] of a walk."""
 
     marks: Any
     stamp: Any
@@ -115,7 +118,7 @@ def exposure(
     cap : int
         Visits to payments a search at most.
     wanted : uint8[n]
-        1 = has columns.
+        1 = has columns of its own; the others have those of accounts without anyone in reach.
     row : int
         Where payment `begin` lies in `wanted` and in the columns.
     ints : int64[2 + 12 W + W, n]
@@ -130,12 +133,25 @@ def exposure(
             prefetch(near, table.names[np.int64(arrivals.sender[k + AHEAD])], 0)
             prefetch(near, table.names[np.int64(arrivals.receiver[k + AHEAD])], 0)
         seq, at = first_seq + (k - begin), row + (k - begin)
+        if (k - begin) % ROWS == 0 and ints.shape[1] > 0:
+            _clear(ints, floats, at, min(at + ROWS, row + (end - begin)), windows.shape[0])
         _apply(graph, table, known, search, seq, arrivals.least[k], np.int64(arrivals.seq[k]))
         _join(graph, table, arrivals, k, known, search)
         if wanted[at] == 0:
             continue
         for which in range(4):
             _list(graph, table, arrivals, k, seq, which, windows, cap, known, search, ints, floats, at)
+
+
+@kernel
+def _clear(ints: Any, floats: Any, begin: Int, end: Int, count: Int) -> None:
+    """The columns of payments that find nothing."""
+    clear(ints, 2 + 4 * PER_LIST * count + count, begin, end, 0)
+    for place in range(4 * count):
+        for at in range(begin, end):
+            ints[2 + PER_LIST * place + DISTANCE, at] = FAR
+    clear(floats, 4 * MEASURES * count, begin, end, 0.0)
+    clear(floats[4 * MEASURES * count :], 4, begin, end, np.nan)
 
 
 @kernel
@@ -182,13 +198,13 @@ def _tell_all(graph: Graph, table: VertexTable, near: Any, steps: Any, known: In
 
 @kernel
 def _spread(
-    graph: Graph, table: VertexTable, near: Any, steps: Any, ahead: Int, vertex: Int, level: Int, floor: Int, least: Int,
-    until: Int,
+    graph: Graph, table: VertexTable, near: Any, steps: Any, ahead: Int, vertex: Int, level: Int, floor: Int,
+    least: Int, until: Int,
 ) -> None:  # fmt: skip
     """`near` of an account rose: raise that of the accounts one payment farther away, and so on.
 
     `ahead` is the direction of the way (4 * direction), so the accounts farther away are in the other list. Only
-    payments later than `floor`, where `near` stood before, can raise anything; those from number `until` on are to come.
+    payments later than `floor`, where `near` stood before, can raise anything; from number `until` on they are to come.
     """
     back = 4 - ahead
     depth = 0
@@ -277,18 +293,9 @@ def _list(
     # The payment itself is in the sender's list OUT and the receiver's list IN; one to oneself is in none.
     itself = (which == 0 or which == 3) and vertex != party
     time, least = arrivals.time[k], arrivals.least[k]
-    for w in range(count):
-        place = which * count + w
-        for c in range(PER_LIST):
-            ints[2 + PER_LIST * place + c, at] = 0
-        floats[MEASURES * place, at] = 0.0
-        floats[MEASURES * place + 1, at] = 0.0
-        if which == 0:
-            ints[2 + 4 * PER_LIST * count + w, at] = 0
-    floats[4 * MEASURES * count + which, at] = np.nan
     guilty = known.near[account, 0] == FOREVER and _is_known(known, account, seq, time)
-    if which & 1 == 0:
-        ints[which >> 1, at] = guilty
+    if guilty and which & 1 == 0:
+        ints[which >> 1, at] = 1
     paid = itself and known.near[other, 0] == FOREVER and _is_known(known, other, seq, time)
     if paid or known.near[account, head + 1] > max(time - windows[count - 1], least):
         _links(graph, table, arrivals, k, seq, which, windows, cap, known, search, paid, ints, floats, at)
@@ -305,7 +312,8 @@ def _list(
             distance = _farther(graph, table, arrivals, k, seq, vertex, far, head, bound, cap, known, search, distance)
             if search.visits[0] > cap:
                 ints[2 + 4 * PER_LIST * count + w, at] = 1
-        ints[place + DISTANCE, at] = distance
+        if distance < FAR:
+            ints[place + DISTANCE, at] = distance
 
 
 @kernel
@@ -399,7 +407,9 @@ def _farther(
             reach = reach or near[table.names[party], head + hops - 1] > bound
         if not reach:
             continue
-        if party >= 0 and _within(graph, table, arrivals, k, seq, party, head, bound, cap, known, search, stamp, hops - 1):
+        if party >= 0 and _within(
+            graph, table, arrivals, k, seq, party, head, bound, cap, known, search, stamp, hops - 1
+        ):
             return hops
         base, position = graph.heads[vertex, head + BASE], visible_end(graph, head, vertex, arrivals.time[k])
         while position > base:
@@ -421,8 +431,8 @@ def _farther(
 
 @kernel
 def _within(
-    graph: Graph, table: VertexTable, arrivals: Arrivals, k: Int, seq: Int, vertex: Int, head: Int, bound: Int, cap: Int,
-    known: Known, search: Search, stamp: Int, hops: Int,
+    graph: Graph, table: VertexTable, arrivals: Arrivals, k: Int, seq: Int, vertex: Int, head: Int, bound: Int,
+    cap: Int, known: Known, search: Search, stamp: Int, hops: Int,
 ) -> bool:  # fmt: skip
     """Has an account a known launderer one (`hops` = 1) or two payments away? False too where the cap cut."""
     account = table.names[vertex]
@@ -456,8 +466,8 @@ def _within(
 
 @kernel
 def _touches(
-    graph: Graph, table: VertexTable, arrivals: Arrivals, k: Int, seq: Int, vertex: Int, head: Int, bound: Int, cap: Int,
-    known: Known, search: Search,
+    graph: Graph, table: VertexTable, arrivals: Arrivals, k: Int, seq: Int, vertex: Int, head: Int, bound: Int,
+    cap: Int, known: Known, search: Search,
 ) -> bool:  # fmt: skip
     """Is one of an account's neighbours a known launderer? What is later than `near` says need not be looked at."""
     time = arrivals.time[k]

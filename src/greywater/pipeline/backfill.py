@@ -17,6 +17,7 @@ import pyarrow as pa
 from greywater.errors import StoreError, UsageError
 from greywater.features.catalog import FeatureSet
 from greywater.features.engine import Engine
+from greywater.features.exposure import KnownLaunderers
 from greywater.featurestore.definitions import FeatureField, FeatureGroup
 from greywater.pipeline.slices import engine_at
 from greywater.stores.feature_ports import EVENT_TIME, KNOWN_TIME, GroupCommit, GroupLayout, Offline
@@ -224,6 +225,7 @@ def backfill(
     threads: int = 1,
     chunk_rows: int | None = None,
     meta: Mapping[str, Any] | None = None,
+    known: KnownLaunderers | None = None,
     progress: Progress | None = None,
 ) -> Backfilled:
     """Write the rows of the payments [start, stop) that are not there yet.
@@ -250,6 +252,8 @@ def backfill(
         Payments a commit. Changes no row.
     meta : mapping, optional
         What the commits tell besides their range and features, as JSON values.
+    known : KnownLaunderers, optional
+        Needed where the features hold exposure.
     progress : Progress, optional
         Advanced by payments.
 
@@ -277,7 +281,8 @@ def backfill(
     rows = chunk_rows or chunk_rows_of(features)
     with ThreadPoolExecutor(1, "greywater-backfill") as pool:
         for gap in gaps:
-            _fill(ledger, engine_at(ledger, features, *gap, threads=threads), writer, pool, gap, rows, known_time)
+            engine = engine_at(ledger, features, *gap, threads=threads, known=known)
+            _fill(ledger, engine, writer, pool, gap, rows, known_time)
         writer.settle()
     return writer.done + Backfilled(present=end - start - wanted)
 

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from greywater.errors import EngineError, ExtraMissingError, UsageError
 from greywater.features.catalog import FeatureSet
+from greywater.features.exposure import KnownLaunderers
 from greywater.features.lifetime import LIFETIME_SCHEMA, Lifetime, merge_lifetimes
 from greywater.featurestore.definitions import FeatureGroup
 from greywater.pipeline.backfill import (
@@ -53,6 +54,8 @@ __all__ = [
 #: What a task answers: one row a file.
 ANSWER: Final = "number long, path string, rows long"
 ANSWER_SCHEMA: Final = pa.schema([("number", pa.int64()), ("path", pa.string()), ("rows", pa.int64())])
+#: Who is a known launderer, beside what is put aside.
+KNOWN: Final = "known.parquet"
 Range = tuple[int, int]
 
 
@@ -167,6 +170,7 @@ def backfill_on_cluster(
     stop: int | None = None,
     slices: int = 8,
     meta: Mapping[str, Any] | None = None,
+    known: KnownLaunderers | None = None,
     progress: Progress | None = None,
 ) -> Backfilled:
     """Write the rows of the payments [start, stop) that are not there yet, all in one commit.
@@ -177,7 +181,7 @@ def backfill_on_cluster(
         From `open_session`.
     source : ClusterSource
         Its `features` are those of `features`.
-    features, offline, group, start, stop, meta, progress
+    features, offline, group, start, stop, meta, known, progress
         As for `greywater.pipeline.backfill.backfill`.
     slices : int
         Tasks. Changes no row.
@@ -201,6 +205,8 @@ def backfill_on_cluster(
     if not wanted:
         return Backfilled(present=end - start)
     make_folder(Path(source.folder))
+    if known is not None:
+        _write(known.to_table(), Path(source.folder) / KNOWN)
     try:
         files: list[Written] = []
         for gap in gaps:
@@ -329,7 +335,9 @@ def work_slice(source: ClusterSource, number: int, task: Any) -> list[Written]:
         if sum(batch.num_rows for batch in waiting) >= source.chunk_rows:
             put_aside()
 
-    run_slice(ledger, features, one, merge_lifetimes(parts), take, columns=ROW_COLUMNS)
+    told = Path(source.folder) / KNOWN
+    known = KnownLaunderers.from_table(pq.read_table(told)) if told.exists() else None
+    run_slice(ledger, features, one, merge_lifetimes(parts), take, columns=ROW_COLUMNS, known=known)
     if waiting or not files:
         put_aside()
     return files

@@ -20,6 +20,7 @@ from greywater.errors import RefusedValueError, StoreDamagedError
 from greywater.features.account_windows import ACCOUNT_COLUMNS, AccountWindows, held_payments
 from greywater.features.catalog import FeatureSet
 from greywater.features.engine import INPUT_COLUMNS
+from greywater.features.exposure import KnownLaunderers
 from greywater.pipeline.slices import engine_at
 from greywater.stores.ports import Ledger, Tables
 from greywater.vocab import Int64Array, Progress
@@ -231,6 +232,7 @@ def check_parity(
     *,
     sample: int | None = 1_000,
     seed: int = 7,
+    known: KnownLaunderers | None = None,
     progress: Progress | None = None,
 ) -> ParityResult:
     """Draw served vectors and work each out again from the ledger.
@@ -247,6 +249,8 @@ def check_parity(
         Vectors to draw; None = all.
     seed : int
         Of the draw.
+    known : KnownLaunderers, optional
+        Needed where the features hold exposure.
     progress : Progress, optional
         Advanced by payments gone through.
 
@@ -262,10 +266,10 @@ def check_parity(
     unknown = [one for one in payments if not 0 <= one.seq < ledger.next_seq]
     unknown += [one for one in moments if not 0 <= one.seq <= ledger.next_seq]
     told += [(one, one.compare({})) for one in unknown]
-    known = [one for one in payments if 0 <= one.seq < ledger.next_seq]
-    told += list(_payments_again(ledger, features, known, progress))
-    known = [one for one in moments if 0 <= one.seq <= ledger.next_seq]
-    told += list(_moments_again(ledger, features, known, progress))
+    there = [one for one in payments if 0 <= one.seq < ledger.next_seq]
+    told += list(_payments_again(ledger, features, there, known, progress))
+    there = [one for one in moments if 0 <= one.seq <= ledger.next_seq]
+    told += list(_moments_again(ledger, features, there, progress))
     return ParityResult(
         served=served,
         vectors=len(told),
@@ -317,7 +321,11 @@ def _plain(schema: pa.Schema) -> pa.Schema:
 
 
 def _payments_again(
-    ledger: Ledger, features: FeatureSet, drawn: Sequence[_Drawn], progress: Progress | None
+    ledger: Ledger,
+    features: FeatureSet,
+    drawn: Sequence[_Drawn],
+    known: KnownLaunderers | None,
+    progress: Progress | None,
 ) -> Iterator[tuple[_Drawn, list[tuple[str, Number, Number | None]]]]:
     """Each payment's features: the engine takes the payments between the drawn ones in and works those out alone."""
     if not drawn:
@@ -325,7 +333,7 @@ def _payments_again(
     first, stop = drawn[0].seq, drawn[-1].seq + 1
     if progress is not None:
         progress.step("working out served payments again", stop - first)
-    engine = engine_at(ledger, features, first, stop)
+    engine = engine_at(ledger, features, first, stop, known=known)
     wanted = {seq: list(rows) for seq, rows in groupby(drawn, key=lambda one: one.seq)}
     seqs = np.array(sorted(wanted), np.int64)
     for batch in ledger.scan(list(INPUT_COLUMNS), start=first, stop=stop, batch_rows=BLOCK_ROWS):

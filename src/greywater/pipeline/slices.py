@@ -19,6 +19,7 @@ import pyarrow as pa
 from greywater.errors import UsageError
 from greywater.features.catalog import FeatureSet
 from greywater.features.engine import Engine
+from greywater.features.exposure import KnownLaunderers
 from greywater.features.lifetime import LIFETIME_COLUMNS, Lifetime, begin_engine, lifetime_of, merge_lifetimes
 from greywater.stores.feature_ports import microseconds
 from greywater.stores.ports import Ledger
@@ -203,6 +204,7 @@ def run_slice(
     columns: Sequence[str] = (),
     block_rows: int = 32_768,
     threads: int = 1,
+    known: KnownLaunderers | None = None,
 ) -> None:
     """Pass 2: work out one slice.
 
@@ -222,9 +224,12 @@ def run_slice(
         Columns of the transaction table that the batches carry besides what the engine reads.
     block_rows, threads : int
         Change no value.
+    known : KnownLaunderers, optional
+        Needed where the features hold exposure.
     """
     engine = Engine(features, threads=threads)
     begin_engine(engine, lifetime, next_seq=one.halo, horizon=one.halo_horizon)
+    _tell(engine, known)
     _absorb(ledger, engine, one.start, block_rows)
     wanted = list(dict.fromkeys([*engine.input_columns, *columns]))
     for batch in ledger.scan(wanted, start=one.start, stop=one.stop, batch_rows=block_rows):
@@ -237,7 +242,15 @@ def past_of(ledger: Ledger, features: FeatureSet, start: int, stop: int) -> tupl
     return plan.slices[0], merge_lifetimes([stretch_lifetime(ledger, *stretch) for stretch in plan.stretches])
 
 
-def engine_at(ledger: Ledger, features: FeatureSet, start: int, stop: int, *, threads: int = 1) -> Engine:
+def engine_at(
+    ledger: Ledger,
+    features: FeatureSet,
+    start: int,
+    stop: int,
+    *,
+    threads: int = 1,
+    known: KnownLaunderers | None = None,
+) -> Engine:
     """An engine that stands before payment `start` and is good for the payments [start, stop).
 
     Parameters
@@ -250,12 +263,20 @@ def engine_at(ledger: Ledger, features: FeatureSet, start: int, stop: int, *, th
         A range of payments that the ledger holds.
     threads : int
         Of the engine.
+    known : KnownLaunderers, optional
+        Needed where the features hold exposure.
     """
     engine = Engine(features, threads=threads)
     one, lifetime = past_of(ledger, features, start, stop)
     begin_engine(engine, lifetime, next_seq=one.halo, horizon=one.halo_horizon)
+    _tell(engine, known)
     _absorb(ledger, engine, start, 32_768)
     return engine
+
+
+def _tell(engine: Engine, known: KnownLaunderers | None) -> None:
+    if known is not None and engine.features.exposure is not None:
+        engine.know(known)
 
 
 def _absorb(ledger: Ledger, engine: Engine, stop: int, block_rows: int) -> None:
