@@ -1,4 +1,4 @@
-"""Every feature is documented in docs/features.md, but for the graph's, which have pages of their own."""
+"""Every feature is documented in docs/features.md, but for those of graph and exposure, which have their own pages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from greywater.config import Settings
-from greywater.features.catalog import payments_v1, payments_v2
+from greywater.features.catalog import payments_v1, payments_v2, payments_v3
 from greywater.features.feature import Feature
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -27,9 +27,9 @@ def template(feature: Feature) -> str:
     return ".".join(parts)
 
 
-def quoted() -> set[str]:
-    """What docs/features.md sets as code, without its examples."""
-    text = re.sub(r"```.*?```", "", (DOCS / "features.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+def quoted(page: str = "features.md") -> set[str]:
+    """What a page sets as code, without its examples."""
+    text = re.sub(r"```.*?```", "", (DOCS / page).read_text(encoding="utf-8"), flags=re.DOTALL)
     return set(re.findall(r"`([^`]+)`", text))
 
 
@@ -41,11 +41,20 @@ def test_every_feature_without_the_graph_is_documented() -> None:
     assert sorted(columns - wanted) == []
 
 
+def test_every_column_of_exposure_is_documented() -> None:
+    plan = payments_v3(Settings(), 1).exposure
+    assert plan is not None
+    wanted = {template(feature) for feature in plan.features}
+    said = {name for name in quoted("exposure.md") if re.fullmatch(r"(exposure|\{party\})\.[a-z_.{}]+", name)}
+    assert said == wanted
+
+
 @pytest.mark.parametrize("resolution_us", [1, DAY_US])
 def test_the_numbers_of_columns_are_those_of_the_sets(resolution_us: int) -> None:
     said = (DOCS / "features.md").read_text(encoding="utf-8")
     place = 1 if resolution_us == 1 else 2
-    for set_ in (payments_v1(Settings(), resolution_us), payments_v2(Settings(), resolution_us)):
+    for make in (payments_v1, payments_v2, payments_v3):
+        set_ = make(Settings(), resolution_us)
         row = next(line for line in said.splitlines() if line.startswith(f"| `{set_.name}`"))
         assert row.split("|")[1 + place].strip() == str(len(set_.names)), set_.name
 
