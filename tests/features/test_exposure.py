@@ -161,7 +161,9 @@ def test_only_what_is_named_has_the_same_bits(set_: FeatureSet, beside: tuple[st
 
 def test_an_engine_that_needs_no_exposure_may_be_told_and_need_not() -> None:
     few, payments = SET.only(["sender.out.sum.1d"]), as_table(random_payments(1, 30))
-    assert same_bits(joined([told(few, []).process(payments)]), joined([Engine(few, threads=1).process(payments)])) == []
+    assert (
+        same_bits(joined([told(few, []).process(payments)]), joined([Engine(few, threads=1).process(payments)])) == []
+    )
 
 
 # ---- what the engine is told
