@@ -62,7 +62,7 @@ def test_json_is_stable_and_plain(labelled: tuple[RunOutcome, Path]) -> None:
     outcome, _ = labelled
     found = json.loads(json.dumps(run_in_json(outcome), allow_nan=False))
     assert set(found) == KEYS
-    assert set(found["alerts"][0]) == {"rank", "entity", "score", "reasons", "evidence", "patterns"}
+    assert set(found["alerts"][0]) == {"id", "rank", "entity", "score", "reasons", "evidence", "patterns"}
     assert [alert["rank"] for alert in found["alerts"]] == list(range(1, len(found["alerts"]) + 1))
     assert [part["slice"] for part in found["split"]] == ["learn", "tune", "alert and judge"]
 

@@ -10,10 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from greywater.app.parties import Parties
+from greywater.app.peer_groups import PeerReader
 from greywater.app.proving import Prover, best_seqs, in_words, shown_seqs
 from greywater.desk.alerts import Alert, build_alert, side_of
 from greywater.desk.evidence import EvidenceRow, choose_evidence, evidence_rows, payment_at
 from greywater.desk.reasons import ReasonWriter
+from greywater.desk.reasons_beside import with_payments, with_peers
 from greywater.desk.rollup import Candidate
 from greywater.desk.sentences import Payment
 from greywater.detectors.detector import Detector
@@ -63,14 +65,17 @@ def raise_alerts(
     parties: Parties,
     base_currency: str,
     versions: Mapping[str, str],
+    peers: PeerReader | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Alert]:
     """Make the alerts of ranked candidates, in rank order.
 
     Reasons come from the detector's contributions to the payment that raised the alert, evidence from the payments of
-    both its parties that were recorded up to then, and from those that formed a pattern with it.
+    both its parties that were recorded up to then, and from those that formed a pattern with it. With `peers` each
+    reason says how the party's own segment does.
     """
-    writer = ReasonWriter(features.names, features.by_name, base_currency, day_windows=features.plan.day_windows)
+    catalog = features.by_name
+    writer = ReasonWriter(features.names, catalog, base_currency, day_windows=features.plan.day_windows)
     prover = Prover(ledger, features, np.array([candidate.seq for candidate in candidates], np.int64))
     for begin in range(0, len(candidates), PIECE):
         piece = candidates[begin : begin + PIECE]
@@ -86,20 +91,24 @@ def raise_alerts(
             payment = history.payment(candidate.seq)
             side = side_of(payment, parties.accounts(candidate.entity, candidate.kind))
             reasons = writer.reasons(values[row], contributions[row], payment, side)
+            if peers is not None:
+                told_of = peers.segments_of(payment.seq, payment.time_us, payment.sender, payment.receiver)
+                reasons = with_peers(reasons, peers.groups, told_of, side, catalog, base_currency)
             told.append((candidate, reasons, prover.find(candidate.seq, values[row], reasons)))
         history.know(ledger, [seq for *_, findings in told for seq in shown_seqs(findings)], scores)
         for number, (candidate, reasons, findings) in enumerate(told):
             accounts = parties.accounts(candidate.entity, candidate.kind)
             payments, formed = history.up_to(candidate.seq, accounts), best_seqs(findings)
+            proofs = in_words(findings, history.formed, candidate.seq)
             yield build_alert(
                 run_id,
                 begin + number + 1,
                 candidate,
-                reasons,
+                with_payments(reasons, payments, candidate.seq, proofs=proofs),
                 choose_evidence(history.with_formed(payments, formed), candidate.seq, reasons, formed=formed),
                 accounts=accounts,
                 base_currency=base_currency,
-                proofs=in_words(findings, history.formed, candidate.seq),
+                proofs=proofs,
                 seeds=parties.seeds_known(candidate.seq, candidate.time_us),
                 versions=versions,
             )

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from greywater.app.audit import audited
 from greywater.app.file_log import complete_files, file_rows
+from greywater.app.keeping import check_kept
 from greywater.app.side_records import SIDE_TABLES
 from greywater.app.wiring import Project, open_project
 from greywater.config import Settings
@@ -105,6 +106,7 @@ def _check(project: Project, progress: Progress | None) -> CheckResult:
         ("verifying other records", project.tables.check),
         ("verifying alerts", project.records.check),
         ("verifying features", lambda: _feature_findings(project)),
+        ("verifying kept runs", lambda: check_kept(project.folder)),
         ("counting rows", count_rows),
         ("comparing counts", lambda: _count_findings(project)),
         ("comparing order", lambda: _known_findings(project)),

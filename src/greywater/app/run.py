@@ -7,11 +7,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from greywater._version import __version__
 from greywater.app.alerting import Scores, raise_alerts
@@ -19,7 +20,10 @@ from greywater.app.audit import audited
 from greywater.app.fitting import Fitted, fit_detector
 from greywater.app.ingest import IngestRequest, IngestResult, Silent, ingest
 from greywater.app.judging import Judged, Verdict, judge
+from greywater.app.keeping import KeptRun, keep_run
+from greywater.app.keeping import Scores as KeptScores
 from greywater.app.parties import Parties, read_parties
+from greywater.app.peer_groups import PeerReader, Segments, learn_peers
 from greywater.app.replaying import feature_set, replay_project
 from greywater.app.split import Split, split_by_time
 from greywater.app.tracing import note_run
@@ -189,19 +193,12 @@ class _Run:
             "model": f"{fitted.kind}, run {self._id}",
         }
         with self._clock.step("alerts"):
-            alerts = self._alerts(candidates, blocks, fitted, features, split, score, parties, versions)
-        verdict = None
-        if truth is not None:
-            with self._clock.step("measure"):
-                judged = Judged(
-                    replayed, split.alerting, score, probability, fitted.threshold, candidates, parties,
-                    (self._settings.cost_missed, self._settings.cost_wasted),
-                )  # fmt: skip
-                earlier = Validation(
-                    blocks.slice(split.train, split.validation), truth.y[split.train : split.validation]
-                )
-                verdict = judge(judged, truth, blocks, earlier if earlier.y.any() else None)
-        return RunOutcome(
+            segments = Segments.open(self._project.tables, parties)
+            groups, typical = learn_peers(blocks.slice(0, split.train), replayed, segments)
+            peers = PeerReader(groups, segments)
+            alerts = self._alerts(candidates, blocks, fitted, features, split, score, parties, versions, peers)
+        verdict = self._verdict(replayed, truth, split, fitted, blocks, candidates, parties, score, probability)
+        outcome = RunOutcome(
             run_id=self._id,
             made_at=datetime.now(UTC),
             request=self._request,
@@ -221,6 +218,72 @@ class _Run:
             timings=self._clock.seconds,
             peak_rss_mb=peak_rss_mb(),
         )
+        with self._clock.step("keep"):
+            kept = KeptScores.of(replayed, split.alerting, score, probability)
+            keep_run(self._project.folder, self._kept(outcome, kept, blocks, typical, peers))
+        return outcome
+
+    def _verdict(
+        self,
+        replayed: Replayed,
+        truth: Truth | None,
+        split: Split,
+        fitted: Fitted,
+        blocks: FeatureBlocks,
+        candidates: list[Candidate],
+        parties: Parties,
+        score: Float64Array,
+        probability: Float64Array,
+    ) -> Verdict | None:
+        """How good the alerts were; None without labels."""
+        if truth is None:
+            return None
+        with self._clock.step("measure"):
+            judged = Judged(
+                replayed, split.alerting, score, probability, fitted.threshold, candidates, parties,
+                (self._settings.cost_missed, self._settings.cost_wasted),
+            )  # fmt: skip
+            earlier = Validation(blocks.slice(split.train, split.validation), truth.y[split.train : split.validation])
+            return judge(judged, truth, blocks, earlier if earlier.y.any() else None)
+
+    def _kept(
+        self,
+        outcome: RunOutcome,
+        scores: KeptScores,
+        blocks: FeatureBlocks,
+        typical: pa.Table | None,
+        peers: PeerReader,
+    ) -> KeptRun:
+        """What the run leaves for those who judge or question it later."""
+        raising = np.unique(np.array([alert.evidence[0].seq for alert in outcome.alerts], np.int64))
+        rows = blocks.take(np.searchsorted(blocks.seq, raising).astype(np.int64))
+        names = [file.name for file in self._ingested.files]
+        facts = {
+            "made_at": outcome.made_at.isoformat(),
+            "title": ", ".join(names) or f"project {self._settings.project}",
+            "detector": {
+                "kind": outcome.fitted.kind,
+                "name": outcome.fitted.name,
+                "why": outcome.fitted.why,
+                "card": outcome.fitted.detector.card,
+            },
+            "features": {
+                "name": outcome.features.name,
+                "fingerprint": outcome.features.fingerprint,
+                "columns": len(outcome.features.names),
+                "set": outcome.features.to_json(),
+            },
+            "budget": str(outcome.request.budget),
+            "base_currency": self._project.file.base_currency,
+            "split": asdict(outcome.split),
+            "threshold": outcome.fitted.threshold,
+            "costs": [self._settings.cost_missed, self._settings.cost_wasted],
+            "allow_protected": self._settings.allow_protected,
+            "metrics": outcome.verdict.metrics if outcome.verdict else None,
+            "versions": outcome.versions,
+        }
+        alerted = rows.add_column(0, "seq", pa.array(raising))
+        return KeptRun(self._id, facts, scores, alerted, typical, peers.groups.to_bytes())
 
     def _nothing_to_score(self) -> EmptyInputError:
         """Why there is nothing, with the first rejected row where rows were rejected."""
@@ -267,6 +330,7 @@ class _Run:
         score: Float64Array,
         parties: Parties,
         versions: dict[str, str],
+        peers: PeerReader,
     ) -> tuple[Alert, ...]:
         """Word the alerts and freeze what they say."""
         self._progress.step("explaining alerts", len(candidates))
@@ -282,6 +346,7 @@ class _Run:
                 parties=parties,
                 base_currency=self._project.file.base_currency,
                 versions=versions,
+                peers=peers,
                 progress=self._progress,
             )
         )

@@ -61,6 +61,10 @@ COMMANDS: Final = {
         "greywater.cli.prioritise:prioritise", "Rank the alerts of another system by what became of its earlier ones."
     ),
     "evidence": Command("greywater.cli.evidence:evidence", "Show which payments formed the patterns of a payment."),
+    "evaluate": Command("greywater.cli.evaluate:evaluate", "Judge a run by the labels known now, with intervals."),
+    "explain": Command(
+        "greywater.cli.evaluate:explain", "Explain an alert or a payment, and what would have changed it."
+    ),
     "features create": Command("greywater.cli.features:create", "Register groups and views of a TOML file."),
     "features list": Command("greywater.cli.features:listed", "List groups and views."),
     "features describe": Command("greywater.cli.features:describe", "Show what a group or a view is."),

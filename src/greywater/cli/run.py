@@ -129,12 +129,19 @@ def _show(outcome: RunOutcome) -> None:
     )
     typer.echo(f"Judged by {outcome.fitted.name}: {outcome.fitted.why}.\n")
     rows = [
-        (alert.rank, alert.entity, f"{alert.probability:.1%}", f"{alert.raised_at:%Y-%m-%d}", _reasons(alert.reasons))
+        (
+            alert.rank,
+            alert.entity,
+            f"{alert.probability:.1%}",
+            f"{alert.raised_at:%Y-%m-%d}",
+            _reasons(alert.reasons),
+            alert.id,
+        )
         for alert in outcome.alerts[:SHOWN]
     ]
     show_rows(
         f"The first {len(rows)} of {len(outcome.alerts):,} alerts ({outcome.request.budget.words})",
-        ("rank", "who", "chance" if outcome.truth is not None else "unusual", "raised", "why"),
+        ("rank", "who", "chance" if outcome.truth is not None else "unusual", "raised", "why", "alert"),
         rows,
     )
     if outcome.verdict is not None:

@@ -69,9 +69,10 @@ class Alert:
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The alert as an entry of `alerts` in `--json`: rank, entity, score, reasons (texts), evidence (tx_ids),
+        """The alert as an entry of `alerts` in `--json`: id, rank, entity, score, reasons (texts), evidence (tx_ids),
         patterns (which, and which payments formed the best of each)."""
         return {
+            "id": self.id,
             "rank": self.rank,
             "entity": self.entity,
             "score": self.score,

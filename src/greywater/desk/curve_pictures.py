@@ -64,7 +64,10 @@ def alerts_saved_picture(curve: Curve, floors: Sequence[Mapping[str, Any]] = ())
         return ""
     parts = [_frame("recall kept", "saved", "Parties that need not be looked at, against the recall that is kept",
                     _SHARES, _SHARES)]  # fmt: skip
-    parts.append(_line([(0.0, curve[0][1]), *curve]))
+    steps: list[tuple[float, float]] = [(0.0, curve[0][1])]
+    for recall, saved in curve:
+        steps += [(steps[-1][0], saved), (recall, saved)]
+    parts.append(_line(steps))
     for each in floors:
         x, y = _x(float(each["floor"])), _y(float(each["saved"]))
         told = f"{float(each['floor']):.0%} of the launderers: {float(each['saved']):.1%} need no look"

@@ -16,7 +16,15 @@ from greywater.desk.sentences import Payment
 from greywater.errors import UsageError
 from greywater.vocab import Float64Array, Int64Array
 
-__all__ = ["MOST_EVIDENCE", "MOST_FORMED", "EvidenceRow", "choose_evidence", "evidence_rows", "payment_at"]
+__all__ = [
+    "MOST_EVIDENCE",
+    "MOST_FORMED",
+    "EvidenceRow",
+    "choose_evidence",
+    "evidence_rows",
+    "payment_at",
+    "spoken_of",
+]
 
 MOST_EVIDENCE: Final = 25
 #: Of these, payments that formed a pattern.
@@ -151,6 +159,29 @@ def evidence_rows(payments: pa.Table, raising_seq: int) -> dict[int, EvidenceRow
     """Read payments as rows of evidence, by seq; `payments` as for `choose_evidence`."""
     rows = _records(payments, list(range(len(payments))))
     return {row["seq"]: _evidence(row, row["seq"] == raising_seq) for row in rows}
+
+
+def spoken_of(payments: pa.Table, raising_seq: int, reasons: Iterable[Reason]) -> list[tuple[str, ...]]:
+    """Ids of the payments that each reason speaks of, latest recorded first; the raising one where it names no window.
+
+    Parameters
+    ----------
+    payments : pyarrow.Table
+        As for `choose_evidence`.
+    raising_seq : int
+        The payment that raised the alert; one of `payments`.
+    reasons : iterable of Reason
+    """
+    columns = _Columns.of(payments)
+    raising = _row_of(columns.seq, raising_seq)
+    earlier = columns.seq <= raising_seq
+    ids = payments.column("tx_id")
+    found = []
+    for reason in reasons:
+        rows = np.flatnonzero(_spoken_of(columns, raising, reason) & earlier)
+        rows = rows[np.argsort(-columns.seq[rows], kind="stable")] if len(rows) else np.array([raising])
+        found.append(tuple(ids.take(pa.array(rows)).to_pylist()))
+    return found
 
 
 def payment_at(payments: pa.Table, seq: int) -> Payment:

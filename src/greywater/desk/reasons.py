@@ -59,6 +59,12 @@ class Reason:
         Whose behaviour, as a side of the raising payment.
     direction : {"out", "in", "self", ""}
         Which of that party's payments.
+    payments : tuple of str
+        Ids of payments it speaks of, latest first.
+    more_payments : int
+        How many it speaks of besides.
+    peers : str
+        How its most telling column compares with the party's segment; empty = nothing worth saying.
     """
 
     text: str
@@ -70,6 +76,22 @@ class Reason:
     whole_days: bool = False
     role: Role | None = None
     direction: str = ""
+    payments: tuple[str, ...] = ()
+    more_payments: int = 0
+    peers: str = ""
+
+    @property
+    def cited(self) -> str:
+        """The sentence with the payments it speaks of, and how the peers do.
+
+        Examples
+        --------
+        >>> Reason("sent 9 payments", "flow", (), (), 1.0, payments=("T8", "T5"), more_payments=7).cited
+        'sent 9 payments [T8, T5 and 7 more]'
+        """
+        more = f" and {self.more_payments:,} more" if self.more_payments else ""
+        text = self.text + (f" [{', '.join(self.payments)}{more}]" if self.payments else "")
+        return text + (f"; {self.peers}" if self.peers else "")
 
 
 def theme_of(name: str) -> Theme:

@@ -317,6 +317,8 @@ def _confusion(confusion: Mapping[str, int] | None) -> str:
         "fn": ("Missed", "laundering payments below it"),
         "tn": ("Left alone", "normal payments below it"),
     }
+    short = {"true_positive": "tp", "false_positive": "fp", "false_negative": "fn", "true_negative": "tn"}
+    confusion = {short.get(key, key): number for key, number in confusion.items()}
     cells = "".join(
         f'<div class="tile"><dt>{names.get(key, (key, ""))[0]}</dt><dd><b>{number:,}</b>'
         f"<span>{names.get(key, (key, ''))[1]}</span></dd></div>"

@@ -64,7 +64,10 @@ def _chance(probability: float) -> str:
 def _alert(alert: Alert, base_currency: str, outcome: bool | None, *, is_open: bool) -> str:
     first = alert.reasons[0].text if alert.reasons else ""
     again = f'<span class="again">+ {alert.folded:,} later {"day" if alert.folded == 1 else "days"}</span>'
-    reasons = "".join(f"<li>{_text(reason.text)}</li>" for reason in alert.reasons)
+    reasons = "".join(
+        f"<li>{_text(reason.text)}" + (f"<small>{_text(reason.peers)}</small>" if reason.peers else "") + "</li>"
+        for reason in alert.reasons
+    )
     versions = ", ".join(f"{_text(name)} {_text(version)}" for name, version in alert.versions.items())
     shape = f"<p>Looks like {_text(alert.typology)}.</p>" if alert.typology else ""
     raised = say.moment_words(int(alert.raised_at.timestamp()) * 1_000_000)
