@@ -16,7 +16,7 @@ from tests.cli.conftest import Said
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("cli")
-    gw.make_world(folder, accounts=120, payments=2_000, days=40, seed=3)
+    gw.make_world(folder, accounts=300, payments=2_500, days=40, seed=3)
     settings = Settings(threads=1, features="payments-v1", windows=(86_400, 604_800), day_windows=())
     outcome = gw.run(
         folder / "payments.csv", labels=folder / "labels.csv", store=folder / "store", settings=settings, budget="3/day"

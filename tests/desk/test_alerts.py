@@ -36,6 +36,7 @@ def made(rank: int = 1) -> Alert:
 
 def test_the_json_entry_has_the_stable_keys() -> None:
     assert made().to_json() == {
+        "id": made().id,
         "rank": 1,
         "entity": "Ann",
         "score": 3.5,
