@@ -47,6 +47,7 @@ class Command:
 
 #: What the first word of commands of two words stands for.
 GROUPS: Final = {
+    "rules": "Rules: which there are, whether they can be evaluated, what they did on history, how to tune them.",
     "features": "Groups and views of features: what there is, what it says, made again, served, compared.",
     "training-set": "Training sets as of their moments: made, listed, made again bit for bit.",
 }
@@ -81,6 +82,11 @@ COMMANDS: Final = {
     "training-set make": Command("greywater.cli.training_set:make", "Make a training set in files."),
     "training-set list": Command("greywater.cli.training_set:listed", "List training sets."),
     "training-set remake": Command("greywater.cli.training_set:remake", "Make one again, the same bit for bit."),
+    "rules list": Command("greywater.cli.rules:listed", "List rules."),
+    "rules show": Command("greywater.cli.rules:show", "Show what a rule is."),
+    "rules test": Command("greywater.cli.rules:check", "Check rules, and say which are evaluated."),
+    "rules backtest": Command("greywater.cli.rules:backtest", "Measure rules on recorded payments."),
+    "rules tune": Command("greywater.cli.rules:tune", "Sample above and below a line and recommend a threshold."),
     "parity": Command("greywater.cli.feature_lineage:parity", "Compare what was served with what the ledger says."),
     "check": Command("greywater.cli.check:check", "Verify the files, the order and the counts of a store."),
 }

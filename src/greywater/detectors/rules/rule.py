@@ -12,7 +12,7 @@ from greywater.features.expressions.tokens import Parameter
 from greywater.features.requests import LONGEST_WINDOW
 from greywater.features.window_labels import window_label
 
-__all__ = ["ABOUT", "STATES", "Origin", "Rule", "RuleParameter", "State", "weight_of"]
+__all__ = ["ABOUT", "STATES", "About", "Origin", "Rule", "RuleParameter", "State", "Value", "size_of", "weight_of"]
 
 State = Literal["on", "shadow", "off"]
 About = Literal["sender", "receiver", "both"]

@@ -106,6 +106,10 @@ class RuleSet:
         kept = tuple(theirs.pop(rule.id, rule) for rule in self.rules)
         return RuleSet(kept + tuple(theirs.values()), self.exponent)
 
+    def by_day(self) -> RuleSet:
+        """The rules with the windows that data stamped to the day have, for who settles what is to be computed."""
+        return RuleSet(tuple(rule.by_day() for rule in self.rules), self.exponent)
+
     def only(self, ids: Sequence[str]) -> RuleSet:
         """The rules with these ids, in the order of the set; those that are off are put on.
 
@@ -183,7 +187,8 @@ class BoundRules:
     Parameters
     ----------
     rules : tuple of Rule
-        All of the set; one whose windows only data stamped finer have stands with the others that it names (`by_day`).
+        All of the set; on data stamped to the day (a calendar without hours) one whose columns are missing stands with
+        the windows that it names for such data.
     active : tuple of int
         Places of those that are evaluated.
     off : mapping of str to str
@@ -205,15 +210,16 @@ class BoundRules:
         """Compile the rules whose columns are there."""
         off: dict[str, str] = {}
         rules = list(rule_set.rules)
+        stamped_to_the_day = "calendar.weekday" in types and "calendar.hour" not in types
         active, made = [], []
         for place, rule in enumerate(rule_set.rules):
             if rule.state == "off":
                 off[rule.id] = rule.why_off
                 continue
             missing = [name for name in columns_of(rule, rule_set.exponent) if name not in types]
-            by_day = rule.by_day()
-            if missing and all(name in types for name in columns_of(by_day, rule_set.exponent)):
-                rules[place], missing = by_day, []
+            if missing and stamped_to_the_day:
+                rules[place] = rule.by_day()
+                missing = [name for name in columns_of(rules[place], rule_set.exponent) if name not in types]
             if missing:
                 more = f" and {len(missing) - 2} more" if len(missing) > 2 else ""
                 off[rule.id] = f"the data have no {', '.join(missing[:2])}{more}"
