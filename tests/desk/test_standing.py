@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from greywater.desk.alerts import Alert, build_alert
+from greywater.desk.budget import Budget
 from greywater.desk.evidence import EvidenceRow
 from greywater.desk.networks import Tie
-from greywater.desk.ranking import rank_alerts
 from greywater.desk.reasons import Reason
 from greywater.desk.rollup import Candidate
-from greywater.desk.standing import alert_facts, evidence_ties
+from greywater.desk.standing import alert_facts, evidence_ties, rank_raised
+from greywater.errors import UsageError
 from greywater.vocab import Float64Array
 from tests.desk.proofs import proof_of, ring
 
@@ -76,6 +77,8 @@ def test_the_strongest_of_several_alerts_counts_once() -> None:
 def test_two_alerts_of_one_payment_become_a_network() -> None:
     alerts = [made("a"), replace(made("b"), entity="b")]
     candidates = [Candidate(each.entity, "account", each.score, each.probability, 12, 12, (12,)) for each in alerts]
-    facts = [alert_facts(each, {each.entity}, "USD") for each in alerts]
-    ranking = rank_alerts(candidates, facts, ties=evidence_ties(alerts, sigmoid), base_currency="USD")
-    assert [alert.entities for alert in ranking.alerts] == [("a", "b")]
+    ranking = rank_raised(alerts, candidates, [{"a"}, {"b"}], sigmoid, base_currency="USD", budget=Budget(1, False))
+    assert [(alert.entities, alert.place) for alert in ranking.alerts] == [(("a", "b"), "work")]
+    assert ranking.alerts[0].stake == 3_500.0 + 1_000.0
+    with pytest.raises(UsageError, match="do not fit"):
+        rank_raised(alerts, candidates, [{"a"}], sigmoid)

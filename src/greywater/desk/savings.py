@@ -88,7 +88,7 @@ def false_alerts_removed(
     before : (int64[m], float64[m]), optional
         Outcomes and scores of an earlier slice, to draw the line beforehand.
     draws : int
-        Of the bootstrap.
+        Of the bootstrap; 0 = no interval is drawn.
     confidence : float
         Of the interval.
     seed : int

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from greywater.desk.alerts import Alert
 from greywater.desk.networks import Tie
-from greywater.desk.ranking import CandidateFacts
+from greywater.desk.ranking import CandidateFacts, Ranking, rank_alerts
+from greywater.desk.rollup import Candidate
+from greywater.errors import UsageError
 from greywater.vocab import Float64Array, currency_exponent
 
-__all__ = ["alert_facts", "evidence_ties"]
+__all__ = ["alert_facts", "evidence_ties", "rank_raised"]
 
 #: Patterns that any busy account forms; they tie nobody.
 LOOSE: Final = frozenset({"fan", "fan_new"})
@@ -83,3 +85,44 @@ def evidence_ties(alerts: Sequence[Alert], probability: Callable[[Float64Array],
             if strength > -np.inf and (row.seq not in found or strength > found[row.seq].strength):
                 found[row.seq] = Tie(row.sender, row.receiver, float(strength), row.seq)
     return tuple(found[seq] for seq in sorted(found))
+
+
+def rank_raised(
+    alerts: Sequence[Alert],
+    candidates: Sequence[Candidate],
+    accounts: Sequence[Collection[str]],
+    probability: Callable[[Float64Array], Float64Array],
+    *,
+    base_currency: str = "",
+    **options: Any,
+) -> Ranking:
+    """Make the queue of raised alerts: `rank_alerts` with what their evidence says.
+
+    Parameters
+    ----------
+    alerts : sequence of Alert
+        With reasons, evidence and patterns.
+    candidates : sequence of Candidate
+        What each was raised from, in the same order.
+    accounts : sequence of collections of str
+        The accounts of each one's party.
+    probability : callable
+        The detector's `calibrate`.
+    base_currency : str
+    **options
+        Of `rank_alerts`: budget, cut, policy, calibrated.
+
+    Raises
+    ------
+    UsageError
+        The three are not equally long.
+    """
+    if not len(alerts) == len(candidates) == len(accounts):
+        raise UsageError(
+            f"{len(alerts)} alerts, {len(candidates)} candidates and {len(accounts)} parties do not fit",
+            where="rank_raised",
+            mend="give one candidate and one collection of accounts an alert",
+        )
+    facts = [alert_facts(alert, owned, base_currency) for alert, owned in zip(alerts, accounts, strict=True)]
+    ties = evidence_ties(alerts, probability)
+    return rank_alerts(candidates, facts, ties=ties, base_currency=base_currency, **options)

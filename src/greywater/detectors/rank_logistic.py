@@ -50,7 +50,7 @@ class RankLogistic:
     intercept: float
 
     @classmethod
-    def fit(cls, X: TrainingTable, y: Int64Array, *, ridge: float = 10.0) -> Self:
+    def fit(cls, X: TrainingTable, y: Int64Array, *, ridge: float = 3.0) -> Self:
         """Learn; the sum of the losses plus ridge / 2 times the squared slopes is least.
 
         Parameters
