@@ -41,8 +41,8 @@ WORDS = (
     "Share of the dismissed alerts of four plain rules below the line that keeps so many of the reported ones, on the "
     "last fifth by time; in brackets the 95 % interval, drawn by account. Both sets are simulated and leak: the orders "
     "can be compared, the figures promise nothing for a bank. `greywater prioritise` learned from the first 60 % and "
-    "chose its model on the next 20 %; the regression learned from all 80 %. That the mean of both models may be chosen "
-    "was decided on these two sets."
+    "chose its model on the next 20 %; the regression learned from all 80 %. That the mean of both may be chosen was "
+    "decided on these two sets."
 )
 SETS = {"amlgentex_small": "tx_log.parquet", "amlsim_medium": "transactions.parquet"}
 QUIET_DAYS = 14
