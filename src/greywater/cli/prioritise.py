@@ -132,10 +132,12 @@ def prioritise(
 
 
 def _show(outcome: PrioritiseOutcome) -> None:
-    awake = [alert for alert in outcome.alerts if alert.place in ("work", "over_budget")]
+    from greywater.desk.wording import count
+
+    looked_at = [alert for alert in outcome.alerts if alert.place in ("work", "over_budget", "sampled")]
     places = [alert.place for alert in outcome.alerts]
     typer.echo(
-        f"{len(places):,} alerts ranked {outcome.how}. To be worked: {places.count('work'):,}; over the budget: "
+        f"{count(len(places), 'alert')} ranked {outcome.how}. To be worked: {places.count('work'):,}; over the budget: "
         f"{places.count('over_budget'):,}; asleep: {places.count('hibernated'):,}; of those asleep looked at: "
         f"{places.count('sampled'):,}; folded into another: {places.count('folded'):,}.\n"
     )
@@ -146,14 +148,15 @@ def _show(outcome: PrioritiseOutcome) -> None:
             alert.customer,
             alert.raised,
             alert.rule,
+            alert.place.replace("_", " "),
             alert.level,
             "" if alert.probability is None else f"{alert.probability:.1%}",
             "; ".join(alert.reasons[:2]),
         )
-        for alert in awake[:SHOWN]
+        for alert in looked_at[:SHOWN]
     ]
-    headings = ("rank", "alert", "customer", "raised", "rule", "level", "chance", "why")
-    show_rows(f"The first {len(rows)} of {len(awake):,} alerts awake", headings, rows)
+    headings = ("rank", "alert", "customer", "raised", "rule", "place", "level", "chance", "why")
+    show_rows(f"The first {len(rows)} of {len(looked_at):,} that are awake or sampled", headings, rows)
     if outcome.measured is not None:
         typer.echo("")
         show_rows(_title(outcome.measured), ("measure", "value", "what it says"), _measures(outcome.measured))
