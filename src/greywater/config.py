@@ -15,6 +15,9 @@ DAY = 86_400
 #: Names of the sets of features (features/catalog.py).
 FEATURE_SETS = ("payments-v1", "payments-v2", "payments-v3")
 
+#: Detectors that the main job can use (app/fitting.py).
+DETECTORS = ("hybrid", "boosted", "isolation")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -83,6 +86,11 @@ class Settings:
     threads: int = 0
     #: Seed of everything random.
     seed: int = 7
+    #: What judges: "hybrid" (all parts under a second level), "boosted" (trees, or a forest without labels) or
+    #: "isolation" (a forest, whatever the labels).
+    detector: str = "hybrid"
+    #: Let columns push one way only where the field knows which (docs/boosted.md).
+    monotone: bool = False
     #: What the threshold is chosen by on the validation slice: "f1", or "cost" from the two costs below.
     threshold_by: str = "f1"
     #: Cost of a laundering payment that was not alerted, and of an alert that was wasted (same unit).
@@ -122,6 +130,10 @@ class Settings:
             )
         if any(d <= 0 for d in self.day_windows) or sorted(set(self.day_windows)) != list(self.day_windows):
             raise UsageError("day_windows must be positive, increasing days", where=f"day_windows = {self.day_windows}")
+        if self.detector not in DETECTORS:
+            raise UsageError(
+                f"no detector is named {self.detector!r}", where="detector", mend=f"give one of {', '.join(DETECTORS)}"
+            )
         if self.threshold_by not in ("f1", "cost"):
             raise UsageError(
                 f"a threshold cannot be chosen by {self.threshold_by!r}",

@@ -188,6 +188,6 @@ def test_the_main_job_learns_from_attributes(tmp_path: Path, allowed: bool) -> N
     protected = {"sender.attribute.age", "receiver.attribute.age"}
     assert wanted <= set(names)
     assert set(names) & protected == (protected if allowed else set())
-    assert outcome.fitted.kind == "boosted"
+    assert outcome.fitted.kind == "hybrid"
     assert set(outcome.fitted.detector.names) == set(names)
     assert outcome.alerts

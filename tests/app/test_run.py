@@ -48,9 +48,12 @@ def labelled(world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run
     return run_on(world, store, budget="5/day", **sides), store
 
 
-def test_with_labels_boosted_trees_judge_and_are_measured(labelled: tuple[RunOutcome, Path]) -> None:
+def test_with_labels_the_hybrid_judges_and_is_measured(labelled: tuple[RunOutcome, Path]) -> None:
     outcome, _ = labelled
-    assert outcome.fitted.kind == "boosted"
+    assert outcome.fitted.kind == "hybrid"
+    assert "boosted trees" in outcome.fitted.name
+    assert "labelled laundering" in outcome.fitted.why
+    assert "weights boosted" in outcome.fitted.why
     assert outcome.verdict is not None
     assert set(outcome.verdict.metrics) >= METRICS
     positives = outcome.verdict.metrics["laundering_payments"]
@@ -153,7 +156,8 @@ def test_a_second_run_records_nothing_and_says_the_same(
 
 def test_without_labels_an_isolation_forest_says_why_it_was_used(world: Path, tmp_path: Path) -> None:
     outcome = run_on(world, tmp_path / "store", budget="25")
-    assert outcome.fitted.kind == "isolation"
+    assert outcome.fitted.kind == "hybrid"
+    assert outcome.fitted.name == "isolation forest (scikit-learn)"
     assert "no labels" in outcome.fitted.why
     assert outcome.verdict is None
     assert len(outcome.alerts) == 25

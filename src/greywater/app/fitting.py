@@ -1,14 +1,19 @@
-"""Chooses the detector that the labels allow, fits it on the past, and says why it was chosen."""
+"""Fits the detector that the settings and the labels allow on the past, and says why it was chosen."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from greywater.app.part_makers import PartContext, boosted_of, isolation_of, make_parts
 from greywater.app.split import Split
 from greywater.app.truth import Truth
 from greywater.config import Settings
 from greywater.detectors.boosted import Boosted
 from greywater.detectors.detector import Validation
+from greywater.detectors.hybrid import Hybrid
 from greywater.detectors.isolation import Isolation
 from greywater.pipeline.replay import Replayed
 from greywater.stores.blocks import FeatureBlocks
@@ -16,12 +21,15 @@ from greywater.vocab import Float64Array, Progress
 
 __all__ = ["Fitted", "fit_detector"]
 
+#: What the parts are called where people read it.
+CALLED = {"boosted": "boosted trees (LightGBM)", "isolation": "isolation forest (scikit-learn)"}
+
 
 @dataclass(frozen=True)
 class Fitted:
     """A fitted detector, what it is called, and why it was used."""
 
-    detector: Boosted | Isolation
+    detector: Boosted | Isolation | Hybrid
     name: str
     why: str
 
@@ -39,6 +47,12 @@ class Fitted:
         """Probabilities of scores already at hand."""
         return self.detector.calibrate(score)
 
+    def mandatory(self, rows: FeatureBlocks) -> NDArray[np.bool_]:
+        """Payments that must raise an alert whatever their rank, bool[n]."""
+        if isinstance(self.detector, Hybrid):
+            return self.detector.mandatory(rows)
+        return np.zeros(rows.rows, np.bool_)
+
 
 def fit_detector(
     blocks: FeatureBlocks,
@@ -48,9 +62,11 @@ def fit_detector(
     settings: Settings,
     progress: Progress | None = None,
 ) -> Fitted:
-    """Boosted trees where the training slice holds laundering; an isolation forest where it does not.
+    """The detector that `settings.detector` names, fitted on rows [0, train), tuned on [train, validation).
 
-    Trees are fitted on rows [0, train), stopped, calibrated and given their threshold on [train, validation).
+    "hybrid": the parts of PART_MAKERS under a second level that learns from the later part of [train, validation).
+    "boosted": boosted trees where the training slice holds laundering, an isolation forest where it does not.
+    "isolation": an isolation forest, whatever the labels.
     """
     train = blocks.slice(0, split.train)
     time = replayed.time_us[: split.train]
@@ -58,27 +74,53 @@ def fit_detector(
     later = None
     if truth is not None and split.validation > split.train:
         later = Validation(blocks.slice(split.train, split.validation), truth.y[split.train : split.validation])
-    if y is not None and 0 < int(y.sum()) < len(y):
-        boosted = Boosted(
-            seed=settings.seed,
-            threads=settings.worker_threads,
+    labelled = y is not None and 0 < int(y.sum()) < len(y)
+    why = _why(truth, split)
+    if settings.detector == "hybrid":
+        hybrid = Hybrid(
+            make_parts(PartContext(settings, blocks.names)),
             threshold_by="cost" if settings.threshold_by == "cost" else "f1",
             cost_missed=settings.cost_missed,
             cost_wasted=settings.cost_wasted,
         )
+        hybrid.fit(train, y, time, validation=later, progress=progress)
+        return Fitted(hybrid, _called(hybrid), f"{why}{_weights(hybrid)}")
+    if labelled and settings.detector == "boosted":
+        boosted = boosted_of(settings)
         boosted.fit(train, y, time, validation=later, progress=progress)
-        laundering = "account" if truth is not None and truth.by_account else "payment"
-        found = f"{int(y.sum()):,} of the {split.train:,} payments it learned from"
-        why = f"{found} are labelled laundering (by {laundering})"
-        return Fitted(boosted, "boosted trees (LightGBM)", why)
-    isolation = Isolation(seed=settings.seed, threads=settings.worker_threads)
+        return Fitted(boosted, CALLED["boosted"], why)
+    isolation = isolation_of(settings)
     isolation.fit(train, None, time, validation=later, progress=progress)
+    asked = "the setting `detector` asks for it" if labelled else why
+    return Fitted(isolation, CALLED["isolation"], asked)
+
+
+def _why(truth: Truth | None, split: Split) -> str:
+    """What the labels allow, in words."""
     if truth is None:
-        why = (
+        return (
             "no labels were given, so it looks for payments unlike the others; give --labels to learn from known cases"
         )
-    elif y is not None and len(y) and y.all():
-        why = "the labels call every one of the first 60 % of the payments laundering, so there is nothing to compare"
-    else:
-        why = "the labels hold no laundering in the first 60 % of the payments, so there is nothing to learn from"
-    return Fitted(isolation, "isolation forest (scikit-learn)", why)
+    y = truth.y[: split.train]
+    if len(y) and y.all():
+        return "the labels call every one of the first 60 % of the payments laundering, so there is nothing to compare"
+    if not y.any():
+        return "the labels hold no laundering in the first 60 % of the payments, so there is nothing to learn from"
+    laundering = "account" if truth.by_account else "payment"
+    found = f"{int(y.sum()):,} of the {split.train:,} payments it learned from"
+    return f"{found} are labelled laundering (by {laundering})"
+
+
+def _called(hybrid: Hybrid) -> str:
+    called = [CALLED.get(name, name) for name in hybrid.parts]
+    return called[0] if len(called) == 1 else f"hybrid of {', '.join(called[:-1])} and {called[-1]}"
+
+
+def _weights(hybrid: Hybrid) -> str:
+    """What the second level makes of several scores, in words."""
+    scores = hybrid.card["scores"]
+    if len(scores) < 2:
+        return ""
+    if hybrid.card["how"] == "fused":
+        return "; the parts are fused by rank"
+    return "; weights " + ", ".join(f"{each['name']} {each['weight']:.2f}" for each in scores)

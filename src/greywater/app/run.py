@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from greywater._version import __version__
 from greywater.app.alerting import Scores, raise_alerts
@@ -22,6 +23,7 @@ from greywater.app.ingest import IngestRequest, IngestResult, Silent, ingest
 from greywater.app.judging import Judged, Verdict, judge
 from greywater.app.keeping import KeptRun, keep_run
 from greywater.app.keeping import Scores as KeptScores
+from greywater.app.mandatory import roll_up_with_mandatory
 from greywater.app.parties import Parties, read_parties
 from greywater.app.peer_groups import PeerReader, Segments, learn_peers
 from greywater.app.replaying import feature_set, replay_project
@@ -33,7 +35,7 @@ from greywater.app.workplace import open_workplace
 from greywater.config import Settings
 from greywater.desk.alerts import Alert
 from greywater.desk.budget import Budget
-from greywater.desk.rollup import Candidate, ScoredPayments, roll_up
+from greywater.desk.rollup import Candidate, ScoredPayments
 from greywater.detectors.detector import Validation
 from greywater.errors import EmptyInputError
 from greywater.features.catalog import FeatureSet
@@ -186,7 +188,8 @@ class _Run:
             fitted.detector.save(self._project.folder / "models" / self._id)
         with self._clock.step("score"):
             score, probability = self._score(fitted, blocks.slice(split.alerting))
-        candidates = self._candidates(replayed, split, score, probability, parties)
+            mandatory = fitted.mandatory(blocks.slice(split.alerting))
+        candidates = self._candidates(replayed, split, score, probability, parties, mandatory)
         versions = _code_versions() | {
             "data": f"{self._project.ledger.next_seq} payments",
             "features": f"{features.name}, {features.fingerprint}",
@@ -304,7 +307,13 @@ class _Run:
         return score, fitted.calibrate(score)
 
     def _candidates(
-        self, replayed: Replayed, split: Split, score: Float64Array, probability: Float64Array, parties: Parties
+        self,
+        replayed: Replayed,
+        split: Split,
+        score: Float64Array,
+        probability: Float64Array,
+        parties: Parties,
+        mandatory: NDArray[np.bool_],
     ) -> list[Candidate]:
         begin = split.alerting
         payments = ScoredPayments(
@@ -318,7 +327,7 @@ class _Run:
             customer_of=parties.customer_of,
             horizon_us=int(replayed.time_us[:begin].max()) if begin else None,
         )
-        return roll_up(payments, self._request.budget)
+        return roll_up_with_mandatory(payments, self._request.budget, mandatory)
 
     def _alerts(
         self,

@@ -121,8 +121,8 @@ class Combination:
         """Learn the weights from payments that are later than those the parts learned from.
 
         Logistic regression on rank levels, weights between 0 and their cap, drawn towards the priors. Then the slice
-        is halved by time: weights learned on the first half must rank the second at least as well as the part that
-        was best on the first; where they do not, that of the whole slice's best part is used alone.
+        is halved by time: weights learned on the first half must rank the second at least as well as any part does
+        alone; where they do not, the part that is best on the whole slice is used alone.
 
         Parameters
         ----------
@@ -248,38 +248,65 @@ def fit_weights(
     """
     held = not np.isfinite(strength)
     pull = 0.0 if held else strength
-    weights = np.minimum(prior, cap)
+    wide = np.hstack([levels, np.ones((len(y), 1))])
+    low = np.append(np.minimum(prior, cap) if held else np.zeros(len(prior)), -np.inf)
+    high = np.append(np.minimum(prior, cap) if held else cap, np.inf)
+    centre, drawn = np.append(prior, 0.0), np.append(np.full(len(prior), pull), 0.0)
     share = (float(y.sum()) + 0.5) / (len(y) + 1)
-    bias = float(np.log(share / (1 - share)) - (levels @ weights).mean()) if len(y) else 0.0
-
-    def loss(w: Float64Array, b: float) -> float:
-        z = levels @ w + b
-        return float((np.logaddexp(0, z) - y * z).sum() + pull / 2 * ((w - prior) ** 2).sum())
-
-    now = loss(weights, bias)
-    for _ in range(100):
-        p = 1 / (1 + np.exp(-np.clip(levels @ weights + bias, -500, 500)))
-        rest, curve = p - y, p * (1 - p) + 1e-12
-        gradient = np.append(levels.T @ rest + pull * (weights - prior), rest.sum())
-        free = np.append(
-            ~held & ~((weights <= 0) & (gradient[:-1] > 0)) & ~((weights >= cap) & (gradient[:-1] < 0)), True
-        )
-        wide = np.hstack([levels, np.ones((len(y), 1))])[:, free]
-        hessian = wide.T @ (wide * curve[:, None])
-        hessian[np.diag_indices_from(hessian)] += np.append(np.full(len(prior), pull), 0.0)[free] + 1e-9
-        step = np.zeros(len(gradient))
-        step[free] = np.linalg.solve(hessian, gradient[free])
-        size, after, moved = 1.0, now, (weights, bias)
-        while size > 1e-10:
-            moved = (np.clip(weights - size * step[:-1], 0.0, cap), bias - size * float(step[-1]))
-            after = loss(*moved)
-            if after < now:
+    start = np.minimum(prior, cap)
+    place = np.append(start, np.log(share / (1 - share)) - ((levels @ start).mean() if len(y) else 0.0))
+    problem = _Problem(wide, y, centre, drawn, low, high)
+    now = problem.loss(place)
+    for _ in range(200):
+        before = now
+        place, now = problem.newton(place, now)
+        if now >= before - _LITTLE * max(abs(before), 1.0):
+            # At a bound a Newton step may point nowhere: one weight after the other cannot.
+            for column in range(len(place)):
+                place, now = problem.newton(place, now, only=column)
+            if now >= before - _LITTLE * max(abs(before), 1.0):
                 break
+    return place[:-1], float(place[-1])
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """A logistic loss of columns float64[n, k] (the last is the bias), drawn to a centre, within bounds."""
+
+    columns: Float64Array
+    y: Int64Array
+    centre: Float64Array
+    drawn: Float64Array
+    low: Float64Array
+    high: Float64Array
+
+    def loss(self, place: Float64Array) -> float:
+        """The loss at a place float64[k]."""
+        z = self.columns @ place
+        return float((np.logaddexp(0, z) - self.y * z).sum() + (self.drawn / 2 * (place - self.centre) ** 2).sum())
+
+    def newton(self, place: Float64Array, now: float, only: int | None = None) -> tuple[Float64Array, float]:
+        """A step within the bounds that lowers the loss, and the loss there; the same place where none does."""
+        p = 1 / (1 + np.exp(-np.clip(self.columns @ place, -500, 500)))
+        gradient = self.columns.T @ (p - self.y) + self.drawn * (place - self.centre)
+        free = ~((place <= self.low) & (gradient > 0)) & ~((place >= self.high) & (gradient < 0))
+        if only is not None:
+            free &= np.arange(len(place)) == only
+        if not free.any():
+            return place, now
+        part = self.columns[:, free]
+        hessian = part.T @ (part * (p * (1 - p) + 1e-12)[:, None])
+        hessian[np.diag_indices_from(hessian)] += self.drawn[free] + 1e-9
+        step = np.zeros(len(place))
+        step[free] = np.linalg.solve(hessian, gradient[free])
+        size = 1.0
+        while size > 1e-8:
+            moved = np.clip(place - size * step, self.low, self.high)
+            after = self.loss(moved)
+            if after < now:
+                return moved, after
             size /= 2
-        if not after < now - _LITTLE * max(abs(now), 1.0):
-            break
-        (weights, bias), now = moved, after
-    return weights, bias
+        return place, now
 
 
 def _better_alone(
@@ -293,10 +320,11 @@ def _better_alone(
     weights, _ = fit_weights(levels[:half], y[:half], prior, cap, parameters.strength)
     allowed = np.flatnonzero(cap > 0)
 
-    def best(rows: slice) -> int:
-        return int(max(allowed, key=lambda place: average_precision(y[rows], levels[rows, place]) or 0.0))
+    def reached(rows: slice) -> dict[int, float]:
+        return {int(place): average_precision(y[rows], levels[rows, place]) or 0.0 for place in allowed}
 
-    rows = slice(half, len(y))
-    blended = average_precision(y[rows], levels[rows] @ weights) or 0.0
-    single = average_precision(y[rows], levels[rows, best(slice(0, half))]) or 0.0
-    return best(slice(0, len(y))) if blended < single else None
+    blended = average_precision(y[half:], levels[half:] @ weights) or 0.0
+    if blended >= max(reached(slice(half, len(y))).values(), default=0.0):
+        return None
+    whole = reached(slice(0, len(y)))
+    return max(whole, key=lambda place: whole[place])

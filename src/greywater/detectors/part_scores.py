@@ -135,10 +135,10 @@ class RankScale:
     def __call__(self, score: Float64Array) -> Float64Array:
         """Levels float64[n] of scores float64[n]."""
         value = np.asarray(score, np.float64)
-        knots, levels, slopes = self._arrays
+        knots, levels, rises, runs = self._arrays
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             place = np.clip(np.searchsorted(knots, value, side="right") - 1, 0, len(knots) - 1)
-            inside = levels[place] + (value - knots[place]) * slopes[place]
+            inside = levels[place] + (value - knots[place]) / runs[place] * rises[place]
             inside = np.minimum(inside, levels[np.minimum(place + 1, len(knots) - 1)])
             under, over = (knots[0] - value) / self._width, (value - knots[-1]) / self._width
             low = levels[0] - under / (1.0 + under)
@@ -162,7 +162,8 @@ class RankScale:
             over = (score - last) / self._width
             return self.levels[-1] + over / (1.0 + over) - self.mean
         place = bisect_right(self.scores, score) - 1
-        found = self.levels[place] + (score - self.scores[place]) * self._slopes[place]
+        rises, runs = self._steps
+        found = self.levels[place] + (score - self.scores[place]) / runs[place] * rises[place]
         return min(found, self.levels[min(place + 1, len(self.levels) - 1)]) - self.mean
 
     def to_json(self) -> dict[str, Any]:
@@ -197,10 +198,11 @@ class RankScale:
         return (self.scores[-1] - self.scores[0]) or 1.0
 
     @cached_property
-    def _slopes(self) -> tuple[float, ...]:
-        rise, run = np.diff(self.levels), np.diff(self.scores)
-        return (*map(float, rise / run), 0.0)
+    def _steps(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """How far each knot is from the next, in levels and in scores."""
+        return (*map(float, np.diff(self.levels)), 0.0), (*map(float, np.diff(self.scores)), 1.0)
 
     @cached_property
-    def _arrays(self) -> tuple[Float64Array, Float64Array, Float64Array]:
-        return np.array(self.scores), np.array(self.levels), np.array(self._slopes)
+    def _arrays(self) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
+        rises, runs = self._steps
+        return np.array(self.scores), np.array(self.levels), np.array(rises), np.array(runs)

@@ -1,0 +1,61 @@
+"""The parts that the main job's hybrid is made of: the one list to which a new part is added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from greywater.config import Settings
+from greywater.detectors.boosted import Boosted, BoostedParameters
+from greywater.detectors.detector import Detector
+from greywater.detectors.isolation import Isolation
+
+__all__ = ["PART_MAKERS", "PartContext", "PartMaker", "boosted_of", "isolation_of", "make_parts"]
+
+
+@dataclass(frozen=True)
+class PartContext:
+    """What a maker may look at: the settings, and the names of the columns that there are."""
+
+    settings: Settings
+    names: tuple[str, ...]
+
+
+#: Makes parts that are not fitted yet, by name; none where the columns that a part needs are not there.
+PartMaker = Callable[[PartContext], Mapping[str, Detector]]
+
+
+def boosted_of(settings: Settings) -> Boosted:
+    """Boosted trees as the settings have them."""
+    return Boosted(
+        BoostedParameters(monotone=settings.monotone),
+        seed=settings.seed,
+        threads=settings.worker_threads,
+        threshold_by="cost" if settings.threshold_by == "cost" else "f1",
+        cost_missed=settings.cost_missed,
+        cost_wasted=settings.cost_wasted,
+    )
+
+
+def isolation_of(settings: Settings) -> Isolation:
+    """An isolation forest as the settings have it."""
+    return Isolation(seed=settings.seed, threads=settings.worker_threads)
+
+
+def _boosted(context: PartContext) -> Mapping[str, Detector]:
+    return {"boosted": boosted_of(context.settings)}
+
+
+def _isolation(context: PartContext) -> Mapping[str, Detector]:
+    return {"isolation": isolation_of(context.settings)}
+
+
+#: Every part of the hybrid, in order. A part keeps the Detector contract; it may also have several scores, or demand
+#: alerts (greywater.detectors.part_scores: ManyScores, Mandatory). Its kind must be in PART_KINDS to be loaded again.
+PART_MAKERS: Final[tuple[PartMaker, ...]] = (_boosted, _isolation)
+
+
+def make_parts(context: PartContext, makers: tuple[PartMaker, ...] = PART_MAKERS) -> dict[str, Detector]:
+    """The parts of all makers by name."""
+    return {name: part for maker in makers for name, part in maker(context).items()}
