@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greywater.detectors.calibration import Isotonic
 from greywater.detectors.combination import Combination, CombinationParameters, anomaly_share, fit_weights
 from greywater.detectors.part_scores import PartScores, RankScale
 from greywater.errors import DetectorError
@@ -152,3 +153,15 @@ def test_the_anomaly_share_falls_from_one_to_nothing(positives: int, fade: int) 
     assert 0 <= share <= 1
     assert share >= anomaly_share(positives + 1, fade)
     assert (share == 0) == (positives >= fade)
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 20)), min_size=1, max_size=50))
+def test_isotonic_steps_are_those_of_scikit_learn(drawn: list[tuple[int, int]]) -> None:
+    from sklearn.isotonic import IsotonicRegression
+
+    y, score = np.array([each[0] for each in drawn]), np.array([float(each[1]) for each in drawn])
+    steps = Isotonic.fit(y, score)
+    said = steps(score)
+    assert np.allclose(said, IsotonicRegression().fit(score, y).predict(score))
+    assert (np.diff(said[np.argsort(score, kind="stable")]) >= 0).all()
+    assert (np.diff(steps.chances) > 0).all()

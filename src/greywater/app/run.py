@@ -45,7 +45,7 @@ from greywater.pipeline.replay import Replayed
 from greywater.stores.blocks import FeatureBlocks
 from greywater.vocab import Actor, Float64Array, Progress
 
-__all__ = ["RunOutcome", "RunRequest", "run"]
+__all__ = ["RunOutcome", "RunRequest", "code_versions", "run"]
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def run(actor: Actor, settings: Settings, request: RunRequest, progress: Progres
                 "seed": settings.seed,
                 "allow_protected": settings.allow_protected,
             },
-            versions=_code_versions(),
+            versions=code_versions(),
         ) as place,
     ):
         detail["run"] = place.run_id
@@ -190,7 +190,7 @@ class _Run:
             score, probability = self._score(fitted, blocks.slice(split.alerting))
             mandatory = fitted.mandatory(blocks.slice(split.alerting))
         candidates = self._candidates(replayed, split, score, probability, parties, mandatory)
-        versions = _code_versions() | {
+        versions = code_versions() | {
             "data": f"{self._project.ledger.next_seq} payments",
             "features": f"{features.name}, {features.fingerprint}",
             "model": f"{fitted.kind}, run {self._id}",
@@ -386,5 +386,6 @@ def peak_rss_mb() -> float:
     )
 
 
-def _code_versions() -> dict[str, str]:
+def code_versions() -> dict[str, str]:
+    """Versions of what makes a result."""
     return {"greywater": __version__, "kernels": kernel_hash(), "python": sys.version.split()[0]}

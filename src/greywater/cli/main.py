@@ -57,6 +57,8 @@ COMMANDS: Final = {
     "run": Command(
         "greywater.cli.run:run", "Record payments, score them, and rank who is worth an investigator's hour."
     ),
+    "train": Command("greywater.cli.train:train", "Fit a detector on the recorded payments and keep it."),
+    "score": Command("greywater.cli.train:score", "Score recorded payments with a model that was kept."),
     "ingest": Command("greywater.cli.ingest:ingest", "Record payments and what is known beside them, once, in order."),
     "prioritise": Command(
         "greywater.cli.prioritise:prioritise", "Rank the alerts of another system by what became of its earlier ones."

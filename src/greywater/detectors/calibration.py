@@ -1,4 +1,4 @@
-"""From a raw score to a probability without changing the order: Platt's sigmoid and the empirical rank."""
+"""From a raw score to a probability: a sigmoid or an empirical rank, which keep the order, or isotonic steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from greywater.errors import DetectorError
 from greywater.vocab import Float64Array, Int64Array
 
-__all__ = ["Platt", "Rank"]
+__all__ = ["Isotonic", "Platt", "Rank"]
 
 #: Smallest slope: with less, the order of the scores would drown in rounding.
 MIN_SLOPE: Final = 1e-6
@@ -125,6 +125,57 @@ class Rank:
     def to_json(self) -> dict[str, Any]:
         """Plain numbers for a JSON file."""
         return {"kind": "rank", "scores": list(self.scores), "shares": list(self.shares)}
+
+
+@dataclass(frozen=True)
+class Isotonic:
+    """probability = a rising step function of the score (Zadrozny & Elkan 2002; pool adjacent violators).
+
+    Follows a reliability curve of any rising shape, but payments of one step become equal: to be shown, never to
+    rank by.
+
+    Parameters
+    ----------
+    scores, chances : tuple of float
+        From each score on, the chance holds; below the first it holds too. Scores rise strictly, chances never fall.
+
+    Examples
+    --------
+    >>> steps = Isotonic.fit(np.array([0, 1, 0, 1]), np.array([1.0, 2.0, 3.0, 4.0]))
+    >>> steps(np.array([0.0, 2.5, 9.0])).tolist()
+    [0.0, 0.5, 1.0]
+    """
+
+    scores: tuple[float, ...]
+    chances: tuple[float, ...]
+
+    def __call__(self, score: Float64Array) -> Float64Array:
+        """Chances float64[n] of raw scores float64[n]."""
+        place = np.searchsorted(np.array(self.scores), np.asarray(score, np.float64), side="right") - 1
+        found: Float64Array = np.array(self.chances)[np.maximum(place, 0)]
+        return found
+
+    @classmethod
+    def fit(cls, y: Int64Array, score: Float64Array) -> Self:
+        """Fit on a slice that the detector did not learn from; equal scores share a step.
+
+        Parameters
+        ----------
+        y : int64[n] in {0, 1}, n >= 1
+        score : float64[n]
+        """
+        if not len(y) or not np.isfinite(score).all():
+            raise DetectorError("steps need at least one score, all of them finite", mend="give a labelled slice")
+        values, place = np.unique(np.asarray(score, np.float64), return_inverse=True)
+        rows = np.bincount(place).astype(np.float64)
+        guilty = np.bincount(place, weights=np.asarray(y, np.float64))
+        blocks: list[tuple[float, float, float]] = []  # first score, guilty, rows
+        for value, bad, count in zip(values.tolist(), guilty.tolist(), rows.tolist(), strict=True):
+            blocks.append((value, bad, count))
+            while len(blocks) > 1 and blocks[-2][1] * blocks[-1][2] >= blocks[-1][1] * blocks[-2][2]:
+                (_, late, many), (first, early, some) = blocks.pop(), blocks.pop()
+                blocks.append((first, early + late, some + many))
+        return cls(tuple(block[0] for block in blocks), tuple(block[1] / block[2] for block in blocks))
 
 
 def from_json(data: dict[str, Any]) -> Platt | Rank:

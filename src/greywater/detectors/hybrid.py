@@ -140,6 +140,11 @@ class Hybrid:
         """The fitted parts by name."""
         return {name: self._parts[name] for name in self._known().used}
 
+    def annotate(self, facts: Mapping[str, Any]) -> Self:
+        """Add facts of the run (data version, test measures...) to the card; JSON types."""
+        self._known().card.update(plain(facts))
+        return self
+
     def fit(
         self,
         X: TrainingTable,
