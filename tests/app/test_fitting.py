@@ -36,8 +36,8 @@ def test_the_setting_names_the_detector_and_what_is_saved_is_loaded(detector: st
 def test_the_hybrid_says_what_its_parts_weigh() -> None:
     fitted = small_fit(fit_detector, Settings(threads=1))
     assert isinstance(fitted.detector, Hybrid)
-    assert tuple(fitted.detector.parts) == ("boosted", "isolation")
-    assert fitted.name == "hybrid of boosted trees (LightGBM) and isolation forest (scikit-learn)"
+    assert tuple(fitted.detector.parts) == ("boosted", "isolation", "rules")
+    assert fitted.name == "hybrid of boosted trees (LightGBM), isolation forest (scikit-learn) and rules"
     assert "isolation 0.00" in fitted.why  # more than 20 labels: the anomaly score says nothing any more
     assert not fitted.mandatory(_rows()).any()  # type: ignore[arg-type]
 

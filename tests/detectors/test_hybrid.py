@@ -16,6 +16,9 @@ from greywater.detectors.hybrid import Hybrid, HybridParameters, part_contributi
 from greywater.detectors.isolation import Isolation, IsolationParameters
 from greywater.detectors.metrics import average_precision
 from greywater.detectors.part_scores import PartScores
+from greywater.detectors.rule_part import RulePart
+from greywater.detectors.rules.rule import Rule
+from greywater.detectors.rules.rule_set import RuleSet
 from greywater.errors import DetectorError
 from greywater.stores.blocks import TableRows
 from greywater.vocab import Float64Array, Int64Array, TrainingTable
@@ -64,6 +67,13 @@ class Rules(Column):
     def part_scores(self, X: TrainingTable) -> PartScores:
         severity = self.score(X)
         return PartScores(("severity", "hits"), np.column_stack([severity, severity > 1]))
+
+    def base_scores(self) -> tuple[float, ...]:
+        return (0.0, 0.0)
+
+    def row_scores(self, row: Float64Array, schema: pa.Schema) -> tuple[float, ...]:
+        severity = float(row[schema.get_field_index(self.column)])
+        return (severity, float(severity > 1))
 
 
 def made(rows: int, seed: int, share: float = 0.05) -> tuple[TableRows, Int64Array]:
@@ -173,6 +183,37 @@ def test_several_scores_of_one_part_and_what_it_demands() -> None:
     said = part_contributions(hybrid, test)
     assert said.names == ("rules.severity", "rules.hits", "other", "base")
     assert np.allclose(said.values.sum(axis=1), hybrid.score(test))
+
+
+def test_real_rules_beside_trees(tmp_path: Path) -> None:
+    """Rules of the language: two scores, mandatory alerts, contributions by column, one row, saved and loaded."""
+    expression = "good >= 2.5 and whole >= 2"
+    rule = Rule("many", 1, "Many", "Many.", "the test", (), "sender", "1d", 3, expression, mandatory=True)
+    part = RulePart(RuleSet((rule,)))
+    (X, y), (later, told), (test, _) = (with_whole(rows, seed) for rows, seed in ((2_000, 1), (2_000, 2), (500, 3)))
+    parts: dict[str, Any] = {"boosted": Boosted(QUICK, threads=1), "rules": part}
+    hybrid = Hybrid(parts).fit(X, y, validation=Validation(later, told))
+    assert hybrid.part_scores(test).names == ("boosted", "rules.severity", "rules.hits")
+    hit = hybrid.part_scores(test).of("rules.hits") > 0
+    assert hit.any()
+    assert hybrid.mandatory(test).tolist() == hit.tolist()
+    found = hybrid.explain(test)
+    assert np.allclose(found.sum(axis=1), hybrid.score(test), atol=1e-9)
+    assert np.ptp(found[:, -1]) == 0
+    rows = np.column_stack([np.asarray(test._table.column(name), np.float64) for name in test.names])
+    assert [hybrid.score_row(row) for row in rows[:100]] == hybrid.score(test)[:100].tolist()
+    hybrid.save(tmp_path)
+    loaded = Hybrid.load(tmp_path)
+    assert np.array_equal(loaded.score(test), hybrid.score(test))
+    assert np.array_equal(loaded.mandatory(test), hybrid.mandatory(test))
+    assert loaded.score_row(rows[0]) == hybrid.score_row(rows[0])
+
+
+def with_whole(rows: int, seed: int) -> tuple[TableRows, Int64Array]:
+    """As `made`, with a column of whole numbers."""
+    table, y = made(rows, seed)
+    whole = np.random.default_rng(seed).integers(0, 4, rows)
+    return TableRows(table._table.append_column("whole", pa.array(whole)), batch_rows=700), y
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from greywater.vocab import Float64Array, Progress
 __all__ = ["Fitted", "fit_detector"]
 
 #: What the parts are called where people read it.
-CALLED = {"boosted": "boosted trees (LightGBM)", "isolation": "isolation forest (scikit-learn)"}
+CALLED = {"boosted": "boosted trees (LightGBM)", "isolation": "isolation forest (scikit-learn)", "rules": "rules"}
 
 
 @dataclass(frozen=True)

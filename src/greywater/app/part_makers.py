@@ -10,6 +10,7 @@ from greywater.config import Settings
 from greywater.detectors.boosted import Boosted, BoostedParameters
 from greywater.detectors.detector import Detector
 from greywater.detectors.isolation import Isolation
+from greywater.detectors.rule_part import RulePart
 
 __all__ = ["PART_MAKERS", "PartContext", "PartMaker", "boosted_of", "isolation_of", "make_parts"]
 
@@ -47,13 +48,17 @@ def _boosted(context: PartContext) -> Mapping[str, Detector]:
     return {"boosted": boosted_of(context.settings)}
 
 
+def _rules(context: PartContext) -> Mapping[str, Detector]:
+    return {"rules": RulePart()}
+
+
 def _isolation(context: PartContext) -> Mapping[str, Detector]:
     return {"isolation": isolation_of(context.settings)}
 
 
 #: Every part of the hybrid, in order. A part keeps the Detector contract; it may also have several scores, or demand
 #: alerts (greywater.detectors.part_scores: ManyScores, Mandatory). Its kind must be in PART_KINDS to be loaded again.
-PART_MAKERS: Final[tuple[PartMaker, ...]] = (_boosted, _isolation)
+PART_MAKERS: Final[tuple[PartMaker, ...]] = (_boosted, _isolation, _rules)
 
 
 def make_parts(context: PartContext, makers: tuple[PartMaker, ...] = PART_MAKERS) -> dict[str, Detector]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal, Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from greywater.detectors.calibration import Platt, Rank, from_json
@@ -181,7 +182,7 @@ class Hybrid:
             )
         # Without a later slice ranks are taken on the training slice, where parts that saw its labels look better.
         held = later if later is not None else Validation(X, np.zeros(X.rows, np.int64))
-        self._fitted = fitted = _Fitted(X.names, tuple(used))
+        self._fitted = fitted = _Fitted(X.names, tuple(used), _schema(X.names, _whole_columns(X)))
         scores, truth = self.part_scores(held.X), np.asarray(held.y, np.int64)
         seen = int(np.sum(y)) if labelled and y is not None else 0
         positives = seen + (int(np.sum(validation.y)) if validation is not None else 0)
@@ -222,10 +223,12 @@ class Hybrid:
         for name in fitted.used:
             part = self._parts[name]
             one = getattr(part, "score_row", None)
-            if one is not None and not isinstance(part, ManyScores):
+            if isinstance(part, ManyScores):
+                values += part.row_scores(row, fitted.schema)
+            elif one is not None:
                 values.append(float(one(row)))
             else:
-                values += _scores_of(name, part, _one_row(fitted.names, row)).values[0].tolist()
+                values.append(float(part.score(_one_row(fitted.schema, row))[0]))
         return fitted.combination.score_one(tuple(values))
 
     def mandatory(self, X: TrainingTable) -> NDArray[np.bool_]:
@@ -260,15 +263,15 @@ class Hybrid:
         weights = dict(zip(fitted.combination.names, fitted.combination.weights, strict=True))
         for name in fitted.used:
             part = self._parts[name]
-            if name not in scales or getattr(part, "names", None) != fitted.names:
-                said = _scores_of(name, part, X)
-                for score in said.names:
-                    found[:, -1] += weights[score] * scales[score](said.of(score))
-                continue
-            if not weights[name]:
-                continue
-            own = part.explain(X)
-            found += _spread(own, scales[name](part.score(X)), scales[name](own[:, -1]), weights[name])
+            said = _scores_of(name, part, X)
+            levels = [weights[score] * scales[score](said.of(score)) for score in said.names]
+            if getattr(part, "names", None) != fitted.names:
+                found[:, -1] += np.sum(levels, axis=0)
+            elif any(weights[score] for score in said.names):
+                own = part.explain(X)
+                base = part.base_scores() if isinstance(part, ManyScores) else own[:1, -1].tolist()
+                quiet = sum(weights[n] * scales[n].level(float(b)) for n, b in zip(said.names, base, strict=False))
+                found += _spread(own, np.sum(levels, axis=0), quiet)
         return found
 
     def save(self, folder: Path) -> None:
@@ -280,6 +283,7 @@ class Hybrid:
             parts.append({"name": name, "sha256": _digest(Path(folder) / name)})
         description = {
             "names": list(fitted.names),
+            "whole": [column.name for column in fitted.schema if pa.types.is_integer(column.type)],
             "parts": parts,
             "combination": fitted.combination.to_json(),
             "calibration": fitted.calibrated.to_json(),
@@ -306,6 +310,7 @@ class Hybrid:
             digests = {str(part["name"]): str(part["sha256"]) for part in document["parts"]}
             if not digests or any(not name.isidentifier() for name in digests):
                 raise ValueError("the parts have no plain names")
+            schema = _schema(names, list(map(str, document["whole"])))
             missed, wasted = document["costs"]
             parameters = HybridParameters(**document["parameters"])
             combination = Combination.from_json(document["combination"])
@@ -322,7 +327,7 @@ class Hybrid:
         detector = cls(parts, parameters)
         detector._costs = (missed, wasted)
         detector._threshold_by = "cost" if threshold.by == "cost" else "f1"
-        detector._fitted = _Fitted(names, tuple(parts), combination, calibrated, threshold, card)
+        detector._fitted = _Fitted(names, tuple(parts), schema, combination, calibrated, threshold, card)
         return detector
 
     def _known(self) -> _Fitted:
@@ -351,6 +356,7 @@ class _Fitted:
 
     names: tuple[str, ...]
     used: tuple[str, ...]
+    schema: pa.Schema
     combination: Combination = field(default_factory=lambda: Combination((), (), (), 0.0, "fused"))
     calibrated: Platt | Rank = field(default_factory=lambda: Platt(1.0, 0.0, fitted=False))
     threshold: Threshold = field(default_factory=lambda: Threshold(float("inf"), "share"))
@@ -388,26 +394,40 @@ def _scores_of(name: str, part: Detector, X: TrainingTable) -> PartScores:
     return PartScores((name,), part.score(X)[:, None])
 
 
-def _one_row(names: tuple[str, ...], row: Float64Array) -> TrainingTable:
-    import pyarrow as pa
+def _one_row(schema: pa.Schema, row: Float64Array) -> TrainingTable:
+    """One row float64[features] as a table; whole numbers where the column's are."""
+    values = [pa.array(row[place : place + 1]).cast(column.type) for place, column in enumerate(schema)]
+    return TableRows(pa.Table.from_arrays(values, schema=schema))
 
-    return TableRows(pa.table({name: row[place : place + 1] for place, name in enumerate(names)}))
+
+def _schema(names: tuple[str, ...], whole: Sequence[str]) -> pa.Schema:
+    kept = set(whole)
+    return pa.schema([pa.field(name, pa.int64() if name in kept else pa.float64()) for name in names])
 
 
-def _spread(own: Float64Array, level: Float64Array, base: Float64Array, weight: float) -> Float64Array:
+def _whole_columns(X: TrainingTable) -> list[str]:
+    """The columns that hold whole numbers."""
+    batch = next(iter(X.batches(0, min(1, X.rows))), None)
+    return [] if batch is None else [one.name for one in batch.schema if pa.types.is_integer(one.type)]
+
+
+def _spread(own: Float64Array, level: Float64Array, base: float) -> Float64Array:
     """A part's contribution to the score, spread over the columns as its own explanation is.
 
-    `own` float64[n, features + 1], `level` and `base` float64[n] rank levels of its scores and of its base value.
+    `own` float64[n, features + 1], `level` float64[n] what the part adds to the score, `base` what it would add
+    where its explanation is the base value alone.
     """
     moved = own[:, :-1].sum(axis=1)
-    wanted = weight * (level - base)
+    wanted = level - base
     still = np.abs(moved) < 1e-12
     spread = own[:, :-1] * np.where(still, 0.0, wanted / np.where(still, 1.0, moved))[:, None]
+    rest = np.full(len(own), base)
     if own.shape[1] > 1:
         # What rounding leaves goes to the column that moves most, so that the sum is the score.
         largest = np.abs(own[:, :-1]).argmax(axis=1)
-        spread[np.arange(len(own)), largest] += wanted - spread.sum(axis=1)
-    return np.hstack([spread, (weight * base)[:, None]])
+        spread[np.arange(len(own)), largest] += np.where(own[:, :-1].any(axis=1), wanted - spread.sum(axis=1), 0.0)
+    rest += np.where(own[:, :-1].any(axis=1), 0.0, wanted)
+    return np.hstack([spread, rest[:, None]])
 
 
 def _digest(folder: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 from greywater.detectors.boosted import Boosted
 from greywater.detectors.detector import Detector
 from greywater.detectors.isolation import Isolation
-from greywater.detectors.rules.rule_detector import RuleDetector
+from greywater.detectors.rule_part import RulePart
 from greywater.detectors.saved import read_folder
 from greywater.detectors.xgboosted import XGBoosted
 from greywater.errors import DetectorError
@@ -20,7 +20,7 @@ PART_KINDS: Final[dict[str, type[Detector]]] = {
     Boosted.kind: Boosted,
     XGBoosted.kind: XGBoosted,
     Isolation.kind: Isolation,
-    RuleDetector.kind: RuleDetector,
+    RulePart.kind: RulePart,
 }
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Final, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from greywater.errors import DetectorError
@@ -75,6 +76,14 @@ class ManyScores(Protocol):
 
     def part_scores(self, X: TrainingTable) -> PartScores:
         """The scores; their names are prefixed by the part's."""
+        ...
+
+    def base_scores(self) -> tuple[float, ...]:
+        """The scores of a payment whose explanation is the base value alone."""
+        ...
+
+    def row_scores(self, row: Float64Array, schema: pa.Schema) -> tuple[float, ...]:
+        """The scores of one row float64[features] of columns with this schema, with the bits of `part_scores`."""
         ...
 
 
