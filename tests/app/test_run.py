@@ -157,7 +157,7 @@ def test_a_second_run_records_nothing_and_says_the_same(
 def test_without_labels_an_isolation_forest_says_why_it_was_used(world: Path, tmp_path: Path) -> None:
     outcome = run_on(world, tmp_path / "store", budget="25")
     assert outcome.fitted.kind == "hybrid"
-    assert outcome.fitted.name == "isolation forest (scikit-learn)"
+    assert outcome.fitted.name == "hybrid of isolation forest (scikit-learn) and rules"
     assert "no labels" in outcome.fitted.why
     assert outcome.verdict is None
     assert len(outcome.alerts) == 25
