@@ -11,6 +11,7 @@ import pytest
 
 import greywater as gw
 from greywater.app.evaluating import EvaluateRequest, Evaluation, evaluate, write_document
+from greywater.app.experimenting import experiment
 from greywater.app.explaining import ExplainRequest, explain
 from greywater.app.export import write_report
 from greywater.app.ingest import IngestRequest, ingest
@@ -232,3 +233,20 @@ def test_damage_is_found_by_check_and_stops_an_evaluation(
             evaluate(Actor(), settings, EvaluateRequest())
     finally:
         path.write_bytes(content)
+
+
+def test_fewer_and_later_labels_are_tried_on_the_same_slice(judged: tuple[RunOutcome, Settings]) -> None:
+    outcome, settings = judged
+    tried = experiment(Actor(), settings, shares=(1, 0.5), days=(0, 500))
+    assert outcome.verdict is not None
+    full = tried.rarer[0]
+    assert full.measures is not None
+    assert full.measures.positives == outcome.verdict.metrics["laundering_payments"]
+    assert full.measures.average_precision == outcome.verdict.metrics["average_precision"]
+    assert [point.setting for point in tried.unfound] == [1, 0.5]
+    assert tried.unfound[1].rows == full.rows > tried.rarer[1].rows
+    assert tried.late[1].measures is None
+    told = evaluate(Actor(), settings, EvaluateRequest(resamples=5)).to_json() | {"experiments": tried.to_json()}
+    assert "nobody has found it yet" in to_markdown(validation_report(told))
+    with pytest.raises(AccessDeniedError):
+        experiment(Actor(role="auditor"), settings)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,13 +13,15 @@ import pyarrow.compute as pc
 from greywater.app.parties import Parties
 from greywater.app.peer_groups import PeerReader
 from greywater.app.proving import Prover, best_seqs, in_words, shown_seqs
+from greywater.app.rule_hits import rule_hits
 from greywater.desk.alerts import Alert, build_alert, side_of
 from greywater.desk.evidence import EvidenceRow, choose_evidence, evidence_rows, payment_at
 from greywater.desk.reasons import ReasonWriter
-from greywater.desk.reasons_beside import with_payments, with_peers
+from greywater.desk.reasons_beside import rule_reason, with_payments, with_peers
 from greywater.desk.rollup import Candidate
 from greywater.desk.sentences import Payment
 from greywater.detectors.detector import Detector
+from greywater.detectors.rules.rule_set import RuleSet
 from greywater.features.catalog import FeatureSet
 from greywater.stores.blocks import FeatureBlocks, TableRows
 from greywater.stores.ports import Ledger
@@ -34,6 +37,10 @@ COLUMNS = [
     "tx_id", "seq", "event_time", "sender", "receiver", "amount", "currency", "received_amount", "received_currency",
     "base_amount", "channel",
 ]  # fmt: skip
+
+
+#: Rules told behind the other reasons of an alert.
+MOST_RULES: Final = 5
 
 
 @dataclass(frozen=True)
@@ -66,13 +73,14 @@ def raise_alerts(
     base_currency: str,
     versions: Mapping[str, str],
     peers: PeerReader | None = None,
+    rules: RuleSet | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Alert]:
     """Make the alerts of ranked candidates, in rank order.
 
     Reasons come from the detector's contributions to the payment that raised the alert, evidence from the payments of
     both its parties that were recorded up to then, and from those that formed a pattern with it. With `peers` each
-    reason says how the party's own segment does.
+    reason says how the party's own segment does; with `rules` those that hit are told behind the other reasons.
     """
     catalog = features.by_name
     writer = ReasonWriter(features.names, catalog, base_currency, day_windows=features.plan.day_windows)
@@ -84,6 +92,7 @@ def raise_alerts(
         rows = TableRows(table)
         values = np.column_stack([np.asarray(column.to_numpy(), np.float64) for column in table.columns])
         contributions = detector.explain(rows)
+        hits = [] if rules is None else rule_hits(rules, table, features)
         history = _History.read(ledger, seqs, piece, parties, scores)
         told = []
         for candidate in piece:
@@ -94,9 +103,12 @@ def raise_alerts(
             if peers is not None:
                 told_of = peers.segments_of(payment.seq, payment.time_us, payment.sender, payment.receiver)
                 reasons = with_peers(reasons, peers.groups, told_of, side, catalog, base_currency)
-            told.append((candidate, reasons, prover.find(candidate.seq, values[row], reasons)))
+            struck = [
+                replace(rule_reason(hit), payments=(payment.tx_id,)) for hit in (hits[row] if hits else ())[:MOST_RULES]
+            ]
+            told.append((candidate, reasons, struck, prover.find(candidate.seq, values[row], reasons)))
         history.know(ledger, [seq for *_, findings in told for seq in shown_seqs(findings)], scores)
-        for number, (candidate, reasons, findings) in enumerate(told):
+        for number, (candidate, reasons, struck, findings) in enumerate(told):
             accounts = parties.accounts(candidate.entity, candidate.kind)
             payments, formed = history.up_to(candidate.seq, accounts), best_seqs(findings)
             proofs = in_words(findings, history.formed, candidate.seq)
@@ -104,7 +116,7 @@ def raise_alerts(
                 run_id,
                 begin + number + 1,
                 candidate,
-                with_payments(reasons, payments, candidate.seq, proofs=proofs),
+                (*with_payments(reasons, payments, candidate.seq, proofs=proofs), *struck),
                 choose_evidence(history.with_formed(payments, formed), candidate.seq, reasons, formed=formed),
                 accounts=accounts,
                 base_currency=base_currency,

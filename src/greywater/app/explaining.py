@@ -13,9 +13,12 @@ from greywater.access.policy import require
 from greywater.app.attributes import open_attributes
 from greywater.app.audit import audited
 from greywater.app.keeping import KeptRun, kept_runs, read_run
+from greywater.app.known_launderers import known_for
 from greywater.app.parties import Parties, read_parties
 from greywater.app.peer_groups import PeerReader, Segments
 from greywater.app.proving import Prover, best_seqs, in_words, shown_seqs
+from greywater.app.rule_hits import packaged_rules, rule_hits
+from greywater.app.seed_paths import seed_paths
 from greywater.app.wiring import Project, open_project
 from greywater.config import Settings
 from greywater.desk.alerts import side_of
@@ -24,7 +27,7 @@ from greywater.desk.evidence import EvidenceRow, choose_evidence, evidence_rows,
 from greywater.desk.peers import PeerGroups
 from greywater.desk.proof import Proof
 from greywater.desk.reasons import Reason, ReasonWriter, theme_of
-from greywater.desk.reasons_beside import with_payments, with_peers
+from greywater.desk.reasons_beside import rule_reason, seed_reason, with_payments, with_peers
 from greywater.desk.sentences import Payment, Role
 from greywater.detectors.detector import Detector
 from greywater.detectors.kernel_shap import as_table, explain_by_calls
@@ -95,6 +98,10 @@ class Explanation:
         The detector's own contributions, or Kernel SHAP by score calls.
     reasons : tuple of Reason
         For an alert those frozen when it was raised.
+    rules : tuple of Reason
+        Rules that are shipped and hit the payment, with the values they were judged on, the most severe first.
+    seeds : tuple of Reason
+        Strongest paths from confirmed launderers known then, over relationships and the parties' own payments.
     counterfactual : Counterfactual or None
         None where the payment is below the line.
     evidence : tuple of EvidenceRow
@@ -121,6 +128,8 @@ class Explanation:
     base: float
     method: Method
     reasons: tuple[Reason, ...]
+    rules: tuple[Reason, ...]
+    seeds: tuple[Reason, ...]
     counterfactual: Counterfactual | None
     evidence: tuple[EvidenceRow, ...]
     patterns: tuple[Proof, ...]
@@ -142,6 +151,8 @@ class Explanation:
                 for name, value, push in self.contributions
             ],
             "reasons": [asdict(reason) for reason in self.reasons],
+            "rules": [asdict(reason) for reason in self.rules],
+            "seeds": [asdict(reason) for reason in self.seeds],
             "counterfactual": None if self.counterfactual is None else asdict(self.counterfactual),
             "evidence": [vars(row) for row in self.evidence],
             "patterns": [proof.to_json() for proof in self.patterns],
@@ -237,6 +248,8 @@ class _Explainer:
             base=float(pushes[-1]),
             method=method,
             reasons=tuple(_reason(each) for each in frozen.payload["reasons"]) if frozen is not None else reasons,
+            rules=self._rules(row, payment),
+            seeds=self._seeds(payment, entity),
             counterfactual=self._counterfactual(row, line, side, segments, peers.groups),
             evidence=tuple(EvidenceRow(**each) for each in frozen.payload["evidence"]) if frozen else evidence,
             patterns=proofs,
@@ -259,6 +272,9 @@ class _Explainer:
         if self._progress is not None:
             self._progress.step("working out what it saw", self._seq + 1)
         engine = Engine(replace(self._features, attributes=()), threads=self._project.settings.worker_threads)
+        known = known_for(self._features, self._project.tables, self._project.ledger)
+        if known is not None:
+            engine.know(known)
         for batch in self._project.ledger.scan([*INPUT_COLUMNS, "tx_id"], start=0, batch_rows=BATCH_ROWS):
             seqs = np.asarray(batch.column("seq").to_numpy(), np.int64)
             inside = batch.slice(0, int(np.searchsorted(seqs, self._seq, side="right")))
@@ -331,12 +347,7 @@ class _Explainer:
         writer = ReasonWriter(self._features.names, catalog, currency, day_windows=self._features.plan.day_windows)
         reasons = writer.reasons(values, pushes, payment, side)
         reasons = with_peers(reasons, peers.groups, segments, side, catalog, currency)
-        kind = self._alert.kind if self._alert is not None else "account"
-        accounts = {payment.sender, payment.receiver, *self._parties.accounts(entity, kind)}
-        ledger = self._project.ledger
-        payments = ledger.payments_of(sorted(accounts), COLUMNS)
-        seqs = np.asarray(payments["seq"].to_numpy(), np.int64)
-        payments = payments.take(pa.array(np.flatnonzero(seqs <= self._seq)[-MOST_LOOKED_AT:]))
+        ledger, payments = self._project.ledger, self._payments(payment, entity)
         findings = Prover(ledger, self._features, np.array([self._seq], np.int64)).find(self._seq, values, reasons)
         shown = np.unique(np.array([self._seq, *shown_seqs(findings)], np.int64))
         proofs = in_words(findings, evidence_rows(ledger.take(shown, COLUMNS), self._seq), self._seq)
@@ -344,6 +355,27 @@ class _Explainer:
         there = set(payments["seq"].to_pylist())
         formed = [seq for seq in best_seqs(findings) if seq in there]
         return reasons, choose_evidence(payments, self._seq, reasons, formed=formed), tuple(proofs)
+
+    def _rules(self, row: pa.Table, payment: Payment) -> tuple[Reason, ...]:
+        """The rules that hit the payment; each cites it."""
+        (hits,) = rule_hits(packaged_rules(self._project.file.base_currency), row, self._features)
+        return tuple(replace(rule_reason(hit), payments=(payment.tx_id,)) for hit in hits)
+
+    def _seeds(self, payment: Payment, entity: str) -> tuple[Reason, ...]:
+        """Paths from confirmed launderers that the payment saw."""
+        if not self._parties.seeds:
+            return ()
+        payments = self._payments(payment, entity)
+        found = seed_paths(self._project.tables, self._parties, payments, entity, self._seq, payment.time_us)
+        return tuple(seed_reason(path) for path in found)
+
+    def _payments(self, payment: Payment, entity: str) -> pa.Table:
+        """The last payments of the entity and of the payment's parties, up to it."""
+        kind = self._alert.kind if self._alert is not None else "customer"
+        accounts = {payment.sender, payment.receiver, *self._parties.accounts(entity, kind)}
+        payments = self._project.ledger.payments_of(sorted(accounts), COLUMNS)
+        seqs = np.asarray(payments["seq"].to_numpy(), np.int64)
+        return payments.take(pa.array(np.flatnonzero(seqs <= self._seq)[-MOST_LOOKED_AT:]))
 
     def _line(self, score: float) -> tuple[float | None, str]:
         """The line that the payment is above, and what it is; None where it is above none."""

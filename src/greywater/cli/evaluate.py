@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate", "explain"]
 
+_EXPERIMENTS = {
+    "rarer": "Laundering kept (the rest left out)",
+    "unfound": "Laundering found (the rest called honest)",
+    "late": "Labels known so many days late",
+}
 _FILE = "HTML, or Markdown where the name ends in .md."
 
 
@@ -30,6 +35,10 @@ def evaluate(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", readable=False, help=f"Write the validation report: {_FILE}")
     ] = None,
+    experiments: Annotated[
+        bool,
+        typer.Option("--experiments", help="Fit again with fewer and later labels; takes as long as several runs."),
+    ] = False,
     store: Store = None,
     project: Project = None,
     json: Json = None,
@@ -60,7 +69,11 @@ def evaluate(
     actor = Actor(project=settings.project)
     with Shown() as progress:
         found = judge(actor, settings, EvaluateRequest(run, resamples), progress)
-    told = found.to_json()
+        told = found.to_json()
+        if experiments:
+            from greywater.app.experimenting import experiment
+
+            told["experiments"] = experiment(actor, settings, progress).to_json()
     for path, make in ((card, model_card), (report, validation_report)):
         if path is not None:
             write_document(actor, settings, make(told), path)
@@ -133,6 +146,14 @@ def _show_evaluation(found: Evaluation, told: dict[str, Any]) -> None:
                 for each in parts
             ]  # fmt: skip
             show_rows(f"By {length}", (length, "payments", "laundering", "average precision", "recall", "drift"), rows)
+    for name, points in told.get("experiments", {}).items():
+        tried = [
+            (f"{point['setting']:g}", point["positives"], point["rows"],
+             point["why"] or _share(point["measures"]["average_precision"]))
+            for point in points
+        ]  # fmt: skip
+        headings = ("days" if name == "late" else "share", "laundering", "learned from", "average precision")
+        show_rows(_EXPERIMENTS[name], headings, tried)
     for each in told["fairness"]:
         rows = [
             (group["name"] or "not known", group["members"], group["alerted"], _share(group["alert_rate"]),
@@ -156,6 +177,11 @@ def _show_explanation(found: Explanation) -> None:
     typer.echo("\nWhy")
     for place, reason in enumerate(found.reasons, 1):
         typer.echo(say.plain(f"{place}. {reason.cited}"))
+    for title, told in (("Rules", found.rules), ("Confirmed launderers", found.seeds)):
+        if told:
+            typer.echo(f"\n{title}")
+            for each in told:
+                typer.echo(say.plain(f"- {each.text}"))
     changed = found.counterfactual
     typer.echo("\nWhat would have changed it")
     if changed is None:
