@@ -45,7 +45,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings_in(store: Path) -> Settings:
-    return Settings(store=store, threads=1, features="payments-v1", windows=(86_400, 604_800), day_windows=())
+    return Settings(
+        store=store, threads=1, features="payments-v1", windows=(86_400, 604_800), day_windows=(), detector="boosted"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,8 @@ def seed_paths(
 ) -> list[SeedPath]:
     """Paths as a payment saw them: seeds, relationships and payments recorded before it and nothing later.
 
-    Each link counts in both directions (`AntiTrustRank` over the links and their reverses). Relationships weigh by their
-    share (1 where none is stated), payments by their number.
+    Each link counts in both directions (`AntiTrustRank` over the links and their reverses). Relationships weigh by
+    their share (1 where none is stated), payments by their number.
 
     Parameters
     ----------
