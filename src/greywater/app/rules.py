@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,8 @@ from greywater.access.policy import require
 from greywater.app.attributes import AttributeColumns
 from greywater.app.audit import audited
 from greywater.app.ingest_request import Silent
+from greywater.app.known_launderers import known_for
+from greywater.app.relations import RelationColumns, open_relations
 from greywater.app.replaying import feature_set
 from greywater.app.truth import Truth, TruthReader
 from greywater.app.wiring import Project, open_project
@@ -29,8 +31,9 @@ from greywater.detectors.rules.rule_file import read_settings
 from greywater.detectors.rules.rule_set import RuleSet
 from greywater.detectors.rules.tuning import Tuned, change_record, grid_of, tune, variants
 from greywater.errors import FormatError, StoreError, UsageError
-from greywater.features.catalog import FeatureSet, payments_v2
+from greywater.features.catalog import FeatureSet, payments_v3
 from greywater.features.engine import Engine
+from greywater.features.relations import RelationJoin
 from greywater.kernels.compile import cache_is_cold
 from greywater.pipeline.replay import BLOCK_ROWS, Replayed, replay
 from greywater.stores.durable import make_folder, store_errors, write_whole_text
@@ -173,14 +176,15 @@ def check_rules(actor: Actor, settings: Settings, place: RulePlace | None = None
     """
     require(actor, "read_features")
     rules = project_rules(settings, place)
-    largest = payments_v2(Settings(), resolution_us=1)
+    largest = payments_v3(Settings(), resolution_us=1)
     if ProjectFile.load(settings.project_folder) is None:
         rules.check(_types(largest))
         return RuleCheck(rules, {rule.id: rule.why_off for rule in rules.rules if rule.state == "off"}, "")
     with open_project(settings, actor) as project:
         features, _, _ = feature_set(project)
+        relations = open_relations(project.tables, project.ledger)
     rules.check({**_types(largest), **_types(features)})
-    bound = rules.bind(_schema(features), words_of(features))
+    bound = rules.bind(_schema(features, relations), words_of(features))
     return RuleCheck(replace(rules, rules=bound.rules), bound.off, f"{features.name}, {features.fingerprint}")
 
 
@@ -276,31 +280,45 @@ def tune_rule(actor: Actor, settings: Settings, request: TuneRequest, progress: 
 
 
 def _history(project: Project, rules: RuleSet, progress: Progress) -> tuple[HitLog, History, Truth | None, Replayed]:
-    """Replay the ledger through the engine and the rules; only the hits are kept."""
+    """Replay the ledger through the engine, which works out what the rules name, and the rules; only hits are kept."""
     features, attributes, _ = feature_set(project)
-    words = words_of(features)
+    relations = open_relations(project.tables, project.ledger)
+    bound = rules.bind(_schema(features, relations), words_of(features))
+    every = replace(features, attributes=())
+    needed = every.only([name for name in every.names if name in bound.columns] or every.names[:1])
     log = HitLog()
 
     def sink(block: FeatureBlock) -> None:
         rows = block.columns if block.scored.all() else block.columns.filter(pa.array(block.scored))
-        log.add(rules.bind(rows.schema, words).evaluate(rows))
+        log.add(bound.evaluate(rows))
 
-    beside = AttributeColumns(attributes, sink) if attributes is not None else None
+    taken: Callable[[FeatureBlock], None] = sink
     reader = TruthReader.open(project.tables)
+    watching: list[Callable[[pa.RecordBatch], None]] = [reader.watch]
+    if relations is not None:
+        related = RelationColumns(relations, taken)
+        taken = related.append
+        watching.append(related.watch)
+    if attributes is not None:
+        beside = AttributeColumns(attributes, taken)
+        taken = beside.append
+        watching.append(beside.watch)
 
     def watch(batch: pa.RecordBatch) -> None:
-        reader.watch(batch)
-        if beside is not None:
-            beside.watch(batch)
+        for each in watching:
+            each(batch)
 
     if cache_is_cold():
         progress.say("compiling the kernels for this machine: once, a minute or two")
     progress.step("trying rules on history", project.ledger.next_seq)
-    engine = Engine(replace(features, attributes=()), threads=project.settings.worker_threads)
+    engine = Engine(needed, threads=project.settings.worker_threads)
+    known = known_for(needed, project.tables, project.ledger)
+    if known is not None:
+        engine.know(known)
     replayed = replay(
         project.ledger,
         engine,
-        sink if beside is None else beside.append,
+        taken,
         watch=watch,
         block_rows=BLOCK_ROWS,
         progress=progress,
@@ -320,8 +338,9 @@ def _types(features: FeatureSet) -> dict[str, pa.DataType]:
     return {each.name: pa.int64() if each.dtype == "int64" else pa.float64() for each in features.features}
 
 
-def _schema(features: FeatureSet) -> pa.Schema:
-    return pa.schema(list(_types(features).items()))
+def _schema(features: FeatureSet, relations: RelationJoin | None) -> pa.Schema:
+    related = {} if relations is None else {name: pa.int64() for name in relations.names}
+    return pa.schema(list({**_types(features), **related}.items()))
 
 
 # --------------------------------------------------------------------- tuning
