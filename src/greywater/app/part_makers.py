@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from greywater.app.rules import project_rules
 from greywater.config import Settings
 from greywater.detectors.boosted import Boosted, BoostedParameters
 from greywater.detectors.detector import Detector
@@ -49,7 +50,7 @@ def _boosted(context: PartContext) -> Mapping[str, Detector]:
 
 
 def _rules(context: PartContext) -> Mapping[str, Detector]:
-    return {"rules": RulePart()}
+    return {"rules": RulePart(project_rules(context.settings))}
 
 
 def _isolation(context: PartContext) -> Mapping[str, Detector]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from greywater.detectors.detector import Validation
 from greywater.detectors.loading import load_detector
 from greywater.detectors.part_scores import Mandatory, ManyScores
+from greywater.detectors.rule_part import RulePart
 from greywater.detectors.rules.rule import Rule
 from greywater.detectors.rules.rule_detector import RuleDetector
 from greywater.detectors.rules.rule_set import RuleSet
@@ -50,7 +51,7 @@ def test_scores_and_contributions_by_rule() -> None:
 
 
 def test_what_a_second_level_reads() -> None:
-    detector = fitted()
+    detector = RulePart(RULES, words=WORDS).fit(ROWS)
     assert isinstance(detector, ManyScores)
     assert isinstance(detector, Mandatory)
     assert detector.part_scores(ROWS).of("hits").tolist() == [0, 1, 3, 1]

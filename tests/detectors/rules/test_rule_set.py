@@ -132,6 +132,13 @@ def test_a_segment_limits_a_rule() -> None:
         RuleSet((rule("some", "sender.attribute.trade = 'glod'"),)).evaluate(rows, words)
 
 
+def test_without_its_words_a_text_attribute_switches_its_rule_off() -> None:
+    rules = RuleSet((rule("gold", "sender.attribute.trade = 'gold'"), rule("large", "payment.amount > 5")))
+    hits = rules.evaluate(table([(9.0, 0.0, 1, 1)]))
+    assert hits.alerting.tolist() == [[False, True]]
+    assert "what the codes of attributes mean is not known" in hits.off["gold"]
+
+
 def test_codes_have_names() -> None:
     rows = pa.table({"payment.channel": [2, 3], "payment.currency": [1, 2]})
     rules = RuleSet((rule("cash", "payment.channel = channel.cash and payment.currency = currency.USD"),))

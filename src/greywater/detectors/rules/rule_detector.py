@@ -9,12 +9,10 @@ from typing import Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from greywater.detectors.calibration import Platt, Rank, from_json
 from greywater.detectors.detector import Validation
 from greywater.detectors.metrics import calibration, measure_payments
-from greywater.detectors.part_scores import PartScores
 from greywater.detectors.rules.compiling import Words
 from greywater.detectors.rules.hits import RuleHits, weights_of
 from greywater.detectors.rules.rule_set import BoundRules, RuleSet
@@ -186,21 +184,6 @@ class RuleDetector:
         for start, hits in self.hits(X):
             scores[start : start + len(hits.hits)] = hits.score
         return scores
-
-    def part_scores(self, X: TrainingTable) -> PartScores:
-        """Severity and number of hits, for a second level that weighs them beside other detectors."""
-        values = np.zeros((X.rows, 2))
-        for start, hits in self.hits(X):
-            part = values[start : start + len(hits.hits)]
-            part[:, 0], part[:, 1] = hits.score, hits.alerting.sum(axis=1)
-        return PartScores(("severity", "hits"), values)
-
-    def mandatory(self, X: TrainingTable) -> NDArray[np.bool_]:
-        """bool[n]: payments that a mandatory rule hits; they alert whatever else is said."""
-        found = np.zeros(X.rows, np.bool_)
-        for start, hits in self.hits(X):
-            found[start : start + len(hits.hits)] = hits.mandatory
-        return found
 
     def probability(self, X: TrainingTable) -> Float64Array:
         """Calibrated score float64[n] in [0, 1], in the order of the score: a rank, or a chance where labels were."""

@@ -224,8 +224,14 @@ class BoundRules:
                 more = f" and {len(missing) - 2} more" if len(missing) > 2 else ""
                 off[rule.id] = f"the data have no {', '.join(missing[:2])}{more}"
                 continue
+            try:
+                made.append(compiled(rules[place], types, exponent=rule_set.exponent, words=words))
+            except UsageError as error:
+                if words is not None or not any(".attribute." in name for name in columns_of(rule, rule_set.exponent)):
+                    raise
+                off[rule.id] = f"what the codes of attributes mean is not known here: {error.found}"
+                continue
             active.append(place)
-            made.append(compiled(rules[place], types, exponent=rule_set.exponent, words=words))
         read = {rules[place].id: each.columns for place, each in zip(active, made, strict=True)}
         return cls(tuple(rules), tuple(active), off, Program.of(made), read)
 
