@@ -178,12 +178,12 @@ PLANTED: Final[dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     ),
     "exposure-to-confirmed-launderer": (
         {
+            "payment.amount": 400_000.0,
             "sender.known_launderer": 0,
             "receiver.known_launderer": 0,
-            "sender.in.exposed_sum.30d": 500_000.0,
-            "receiver.out.exposed_sum.30d": 0.0,
+            "sender.in.exposed_share.30d": 0.9,
         },
-        {"sender.in.exposed_sum.30d": 2_000.0},  # it once sold a launderer a coffee
+        {"sender.in.exposed_share.30d": 0.02},  # it once sold a launderer a coffee
     ),
     "has-related-launderer": (
         {"sender.related_launderers": 1, "receiver.related_launderers": 0},
