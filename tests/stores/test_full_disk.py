@@ -122,7 +122,7 @@ def test_opening_on_a_full_disk_is_an_error_not_a_crash(small_disk: Path) -> Non
 
 
 def test_a_file_size_limit(tmp_path: Path) -> None:
-    survives(LIMITED, tmp_path / "store", HERE)
+    assert survives(LIMITED, tmp_path / "store", HERE)
 
 
 def test_a_folder_without_permission(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_folder_without_permission(tmp_path: Path) -> None:
     folder = tmp_path / "store"
     filled(folder, 1)
     with unwritable(folder):
-        survives(REFUSED, folder, HERE)
+        assert survives(REFUSED, folder, HERE)
 
 
 def test_the_errors_are_of_the_tree() -> None:

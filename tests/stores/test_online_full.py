@@ -90,11 +90,11 @@ def test_opening_on_a_full_disk_is_an_error_not_a_crash(small_disk: Path) -> Non
 
 
 def test_a_file_size_limit(tmp_path: Path) -> None:
-    survives(LIMITED, tmp_path / "online")
+    assert survives(LIMITED, tmp_path / "online")
 
 
 def test_a_folder_without_permission(tmp_path: Path) -> None:
     folder = tmp_path / "online"
     LmdbOnline(folder).close()
     with unwritable(folder):
-        survives(REFUSED, folder)
+        assert survives(REFUSED, folder)
