@@ -209,6 +209,19 @@ def test_real_rules_beside_trees(tmp_path: Path) -> None:
     assert loaded.score_row(rows[0]) == hybrid.score_row(rows[0])
 
 
+def test_a_part_without_weight_is_not_asked_and_changes_no_bit() -> None:
+    (X, y), (later, told), (test, _) = made(500, 1), made(6_000, 2), made(500, 3)
+    hybrid = columns_hybrid("good", "isolation").fit(renamed(X), y, validation=Validation(renamed(later), told))
+    assert [each["weight"] > 0 for each in hybrid.card["scores"]] == [True, False]
+    whole = hybrid._known().combination.score(hybrid.part_scores(renamed(test)))
+    hybrid._parts["isolation"].score = None  # type: ignore[method-assign, assignment]
+    assert hybrid.score(renamed(test)).tobytes() == whole.tobytes()
+
+
+def renamed(table: TableRows) -> TableRows:
+    return TableRows(table._table.rename_columns(["good", "isolation", "noise"]))
+
+
 def with_whole(rows: int, seed: int) -> tuple[TableRows, Int64Array]:
     """As `made`, with a column of whole numbers."""
     table, y = made(rows, seed)

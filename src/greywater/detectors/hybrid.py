@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal, Self
@@ -213,22 +214,27 @@ class Hybrid:
         return PartScores.beside([_scores_of(name, self._parts[name], X) for name in fitted.used])
 
     def score(self, X: TrainingTable) -> Float64Array:
-        """Raw score float64[n], higher = more suspicious."""
-        return self._known().combination.score(self.part_scores(X))
+        """Raw score float64[n], higher = more suspicious. Parts without any weight are not asked."""
+        fitted = self._known()
+        refuse_other_columns(fitted.names, X.names, "score")
+        said = PartScores(fitted.combination.names, np.full((X.rows, len(fitted.combination.names)), np.nan))
+        for name, places in fitted.weighed.items():
+            said.values[:, places] = _scores_of(name, self._parts[name], X).values
+        return fitted.combination.score(said)
 
     def score_row(self, row: Float64Array) -> float:
         """Raw score of one row float64[features] in the order of `names`, with the bits of `score`."""
         fitted = self._known()
-        values: list[float] = []
-        for name in fitted.used:
+        values = [float("nan")] * len(fitted.combination.names)
+        for name, places in fitted.weighed.items():
             part = self._parts[name]
             one = getattr(part, "score_row", None)
             if isinstance(part, ManyScores):
-                values += part.row_scores(row, fitted.schema)
+                values[places] = part.row_scores(row, fitted.schema)
             elif one is not None:
-                values.append(float(one(row)))
+                values[places] = [float(one(row))]
             else:
-                values.append(float(part.score(_one_row(fitted.schema, row))[0]))
+                values[places] = [float(part.score(_one_row(fitted.schema, row))[0])]
         return fitted.combination.score_one(tuple(values))
 
     def mandatory(self, X: TrainingTable) -> NDArray[np.bool_]:
@@ -361,6 +367,16 @@ class _Fitted:
     calibrated: Platt | Rank = field(default_factory=lambda: Platt(1.0, 0.0, fitted=False))
     threshold: Threshold = field(default_factory=lambda: Threshold(float("inf"), "share"))
     card: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def weighed(self) -> dict[str, slice]:
+        """The parts that have some weight, and where their scores stand among all."""
+        found = {}
+        for name in self.used:
+            mine = [place for place, score in enumerate(self.combination.names) if score.partition(".")[0] == name]
+            if any(self.combination.weights[place] for place in mine):
+                found[name] = slice(mine[0], mine[-1] + 1)
+        return found
 
 
 def part_contributions(hybrid: Hybrid, X: TrainingTable) -> PartScores:
