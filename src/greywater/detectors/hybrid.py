@@ -265,6 +265,8 @@ class Hybrid:
         columns = len(fitted.names)
         found = np.zeros((X.rows, columns + 1))
         found[:, -1] = fitted.combination.bias
+        if not X.rows:
+            return found
         scales = dict(zip(fitted.combination.names, fitted.combination.scales, strict=True))
         weights = dict(zip(fitted.combination.names, fitted.combination.weights, strict=True))
         for name in fitted.used:
@@ -276,7 +278,7 @@ class Hybrid:
             elif any(weights[score] for score in said.names):
                 own = part.explain(X)
                 base = part.base_scores() if isinstance(part, ManyScores) else own[:1, -1].tolist()
-                quiet = sum(weights[n] * scales[n].level(float(b)) for n, b in zip(said.names, base, strict=False))
+                quiet = sum(weights[n] * scales[n].level(float(b)) for n, b in zip(said.names, base, strict=True))
                 found += _spread(own, np.sum(levels, axis=0), quiet)
         return found
 
