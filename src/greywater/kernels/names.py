@@ -57,7 +57,7 @@ def _hash_of(text: Any, begin: Int, stop: Int) -> Int:
 
 
 @inlined
-def _is_name(names: Names, code: Int, text: Any, begin: Int, stop: Int) -> bool:
+def _is_name(names: Names, code: Int, text: Any, begin: Int, stop: Int) -> Any:
     """Whether the name of `code` is the bytes [begin, stop)."""
     first, place, size = names.ends[code], 0, stop - begin
     if names.ends[code + 1] - first != size:
