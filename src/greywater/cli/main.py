@@ -49,6 +49,7 @@ class Command:
 GROUPS: Final = {
     "rules": "Rules: which there are, whether they can be evaluated, what they did on history, how to tune them.",
     "features": "Groups and views of features: what there is, what it says, made again, served, compared.",
+    "seeds": "Confirmed launderers: taken from past reports or closed alerts, and listed.",
     "training-set": "Training sets as of their moments: made, listed, made again bit for bit.",
 }
 
@@ -68,6 +69,8 @@ COMMANDS: Final = {
     "explain": Command(
         "greywater.cli.evaluate:explain", "Explain an alert or a payment, and what would have changed it."
     ),
+    "seeds import": Command("greywater.cli.seeds:imported", "Record confirmed launderers of a file."),
+    "seeds list": Command("greywater.cli.seeds:listed", "List confirmed launderers."),
     "features create": Command("greywater.cli.features:create", "Register groups and views of a TOML file."),
     "features list": Command("greywater.cli.features:listed", "List groups and views."),
     "features describe": Command("greywater.cli.features:describe", "Show what a group or a view is."),
