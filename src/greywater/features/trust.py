@@ -18,7 +18,7 @@ from greywater.vocab import Float64Array
 __all__ = ["AntiTrustRank"]
 
 #: Links that a preview walks at most: what bounds its time, whatever it is asked.
-_PREVIEW_LINKS: Final = 3_000_000
+_PREVIEW_LINKS: Final = 200_000
 
 #: Links added since the order of the nodes was made; beyond this part of all, it is made again.
 _STALE: Final = 0.05
@@ -38,7 +38,7 @@ class AntiTrustRank:
     tol : float
         L1 distance of the scores to the exact ones, at most.
     preview_tol : float
-        The same for previews, as a part of the weight of the seeds.
+        The same for previews, as a part of the weight of the seeds, as far as the links that a preview may walk lead.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class AntiTrustRank:
         direction: str = "out",
         weight: str | None = None,
         tol: float = 1e-8,
-        preview_tol: float = 1e-6,
+        preview_tol: float = 5e-5,
     ) -> None:
         self.beta = beta
         self.direction = direction
@@ -103,16 +103,14 @@ class AntiTrustRank:
             The edges, the seeds or a parameter cannot be used; the message says which.
         """
         columns = edge_columns(edges, self.weight)
-        names = NodeNames()
-        both = names.encode(pa.concat_arrays([columns.source, columns.target]))
+        names, weight = NodeNames(), columns.weight
+        source, target = names.encode(columns.source), names.encode(columns.target)
+        del columns
         chosen: dict[int, float] = {}
         if seeds is not None:
             ids, weights = _checked_seeds(seeds)
             chosen = dict(zip(names.encode(ids).tolist() if len(ids) else [], weights.tolist(), strict=True))
-        half = len(columns.source)
-        vectors = trust_vectors(
-            both[:half], both[half:], columns.weight, len(names), beta=self.beta, direction=self.direction
-        )
+        vectors = trust_vectors(source, target, weight, len(names), beta=self.beta, direction=self.direction)
         self._names, self._vectors, self._seeds, self._uniform, self._added = names, vectors, chosen, seeds is None, 0
         share = np.zeros(len(names))
         share[list(chosen)] = list(chosen.values())
@@ -331,23 +329,28 @@ class AntiTrustRank:
 
     def _table(self, vectors: list[TrustVector], seeds: set[int], top: int, *, reached: bool = False) -> pa.Table:
         """The most suspicious nodes; with `reached` also those whose score is zero at the tolerance."""
-        shown = _shown(vectors)
-        barred = np.zeros(len(shown), np.uint8)
+        if len(vectors) == 1:  # one graph: in its own numbers, so that only the few that are shown are looked up
+            graph, score = vectors[0].graph, vectors[0].score
+            place, total = graph.position, float(score.sum())
+        else:
+            score = np.sum([vector.graph.external(vector.score) for vector in vectors], axis=0)
+            place, total = np.arange(len(score)), float(score.sum())
+        barred = (score <= 0.0).astype(np.uint8)
         if reached:
             barred[:] = 1
             for vector in vectors:
-                barred[vector.graph.external(vector.reached())] = 0
+                found = vector.reached()
+                barred[found if len(vectors) == 1 else vector.graph.external(found)] = 0
+        barred[place[list(seeds)]] = 1
+        heap = np.empty(max(min(top, len(score)), 0), np.int64)
+        if len(heap) * 8 < len(score):
+            chosen = heap[: take_top(score, barred, len(heap), heap)]
         else:
-            barred[shown <= 0.0] = 1
-        barred[list(seeds)] = 1
-        heap = np.empty(max(min(top, len(shown)), 0), np.int64)
-        if len(heap) * 8 < len(shown):
-            found = heap[: take_top(shown, barred, len(heap), heap)]
-            found = found[np.lexsort((found, -shown[found]))]
-        else:
-            found = np.flatnonzero(barred == 0)
-            found = found[np.argsort(-shown[found], kind="stable")][: len(heap)]
-        return pa.table({"rank": np.arange(1, len(found) + 1), "node": self._names.of(found), "score": shown[found]})
+            chosen = np.flatnonzero(barred == 0)
+        nodes = chosen if len(vectors) > 1 else graph.node[chosen]
+        order = np.lexsort((nodes, -score[chosen]))[: len(heap)]
+        nodes, shown = nodes[order], score[chosen[order]] / (total if total > 0.0 else 1.0)
+        return pa.table({"rank": np.arange(1, len(nodes) + 1), "node": self._names.of(nodes), "score": shown})
 
     def _number(self, node: Any) -> int:
         number = int(self._names.numbers([node])[0])

@@ -16,8 +16,10 @@ __all__ = ["Lists", "TrustGraph", "checked_links", "trust_graph"]
 #: An array that stands for "every link weighs 1".
 NO_WEIGHTS: Final = np.empty(0, np.float64)
 
-#: Links per place kept free for links that come later.
-_SLACK: Final = 8
+#: Links per place kept free for links that come later: at the end, and behind every list of `_LONG` and more, which
+#: would cost most to move.
+_SLACK: Final = 16
+_LONG: Final = 256
 
 
 @dataclass
@@ -280,9 +282,12 @@ def _order(entering: Lists, leaving: Lists, nodes: int) -> tuple[Any, tuple[int,
 
 def _moved(lists: Lists, node: Any, position: Any) -> Lists:
     """The lists in the order of the new numbers, with room for links to come."""
-    count, room = len(lists.listed), len(lists.listed) // _SLACK + 1024
-    start, stop = np.empty(len(node), np.int64), np.empty(len(node), np.int64)
-    listed = np.zeros(count + room, np.uint32)
-    weight = np.zeros(count + room) if len(lists.weight) else NO_WEIGHTS
+    length = (lists.stop - lists.start)[node]
+    room = np.where(length >= _LONG, length // _SLACK, 0)
+    limit = np.cumsum(length + room)
+    start, stop = limit - (length + room), np.empty(len(node), np.int64)
+    count = int(limit[-1]) if len(limit) else 0
+    listed = np.zeros(count + len(lists.listed) // _SLACK + 1024, np.uint32)
+    weight = np.zeros(len(listed)) if len(lists.weight) else NO_WEIGHTS
     kernels.move_lists(node, position, lists.start, lists.stop, lists.listed, lists.weight, start, stop, listed, weight)
-    return Lists(start, stop, stop.copy(), listed, weight, np.array([count]))
+    return Lists(start, stop, limit, listed, weight, np.array([count]))

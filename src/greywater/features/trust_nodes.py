@@ -87,10 +87,20 @@ class NodeNames:
         return self._names.take(pa.array(np.asarray(numbers, np.int64)))
 
     def _find(self, ids: pa.Array) -> Any:
+        """Numbers int32[k], -1 = unknown: through a table of whichever is fewer, the ids or all names."""
+        names = self._names
+        assert names is not None
         if len(ids) <= _FEW:
-            found = [pc.index(self._names, each).as_py() for each in ids]
-            return np.array(found, np.int32)
-        return pc.index_in(ids, self._names).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+            return np.array([pc.index(names, each).as_py() for each in ids], np.int32)
+        if len(ids) * 4 > len(names):
+            found = pc.index_in(ids, names).fill_null(-1)
+            return found.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+        different = ids.dictionary_encode()
+        where = pc.index_in(names, different.dictionary).fill_null(-1).to_numpy(zero_copy_only=False)
+        hit = np.flatnonzero(where >= 0)
+        numbers = np.full(len(different.dictionary), -1, np.int32)
+        numbers[where[hit]] = hit
+        return numbers[different.indices.to_numpy(zero_copy_only=False)]
 
     def _alike(self, ids: pa.Array) -> pa.Array:
         assert self._names is not None

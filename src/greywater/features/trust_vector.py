@@ -16,7 +16,7 @@ from greywater.vocab import Float64Array
 __all__ = ["TrustVector", "checked_beta"]
 
 #: Each round of pushes moves residuals down to this part of the round before.
-_FINER: Final = 0.2
+_FINER: Final = 0.1
 
 
 def checked_beta(beta: float) -> float:

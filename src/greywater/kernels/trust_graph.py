@@ -137,14 +137,15 @@ def move_lists(
         New number of each old one.
     start, stop, listed, weight
         The lists as they are.
-    new_start, new_stop, new_listed, new_weight
+    new_start : int64[n]
+        Where each list is to begin.
+    new_stop, new_listed, new_weight
         Written.
     """
     weighted = weight.shape[0] > 0
-    at = 0
     for node in range(order.shape[0]):
         old = order[node]
-        new_start[node] = at
+        at = new_start[node]
         for entry in range(start[old], stop[old]):
             new_listed[at] = position[listed[entry]]
             if weighted:
