@@ -24,6 +24,8 @@ from greywater.features.graph import (
     graph_windows,
 )
 from greywater.features.payment import PAYMENT_FEATURES
+from greywater.features.request_features import request_feature
+from greywater.features.requests import FeatureRequest, canonical_name, is_request, parse_request
 from greywater.features.windows import WindowPlan, window_label
 
 __all__ = ["FeatureSet", "payment_features", "payments_v1", "payments_v2", "payments_v3"]
@@ -74,6 +76,10 @@ class FeatureSet:
         Names of the features that the set has of all these; None = all of them. Made by `only`.
     exposure : ExposurePlan, optional
         Exposure to known launderers, looked for in the graph; None = the set has no such features.
+    requests : tuple of str
+        Names of features with a window or a filter of their own, which come after the graph's. Made by `also`.
+    base_exponent : int
+        Decimals of the base currency, in whose major units requests name amounts.
 
     Examples
     --------
@@ -99,6 +105,8 @@ class FeatureSet:
     attribute_words: tuple[tuple[str, tuple[str, ...]], ...] = field(default=(), compare=False)
     chosen: tuple[str, ...] | None = None
     exposure: ExposurePlan | None = None
+    requests: tuple[str, ...] = ()
+    base_exponent: int = 2
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -118,6 +126,7 @@ class FeatureSet:
         engine = shared + through + windows + self.plan.self_counts() + self.plan.self_sums() + self._all_of_graph
         if self.exposure is not None:
             engine += self.exposure.features
+        engine += tuple(request_feature(parse_request(name)) for name in self.requests)
         return engine + attribute_features(self.attributes, dict(self.attribute_words))
 
     def only(self, names: Iterable[str]) -> FeatureSet:
@@ -128,7 +137,7 @@ class FeatureSet:
         Parameters
         ----------
         names : iterable of str
-            Some of the set's.
+            Some of the set's, or requests (features/requests.py), which join it.
 
         Raises
         ------
@@ -141,15 +150,53 @@ class FeatureSet:
         >>> whole.only(["sender.out.sum.7d", "payment.amount"]).names
         ('payment.amount', 'sender.out.sum.7d')
         """
-        wanted = set(names)
-        unknown = sorted(wanted - set(self.names))
-        if unknown or not wanted:
-            raise UsageError(
-                f"{unknown[0]!r} is not one of the features {self.name}" if unknown else "no feature is named",
-                where=f"{len(unknown)} unknown names" if len(unknown) > 1 else "",
-                mend="give names that docs/features.md lists, of windows that are set",
-            )
-        return replace(self, chosen=tuple(name for name in self.names if name in wanted))
+        wanted = {canonical_name(name) for name in names}
+        if not wanted:
+            raise UsageError("no feature is named", mend="name one")
+        whole = self.also(sorted(wanted))
+        return replace(whole, chosen=tuple(name for name in whole.names if name in wanted))
+
+    def also(self, names: Iterable[str], *, base_exponent: int | None = None) -> FeatureSet:
+        """The set with requests that it lacks besides its own features.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Requests (features/requests.py), in any way to write them; names of the set's own features change nothing.
+        base_exponent : int, optional
+            Decimals of the base currency; None = as before.
+
+        Raises
+        ------
+        UsageError
+            A name is neither the set's nor a request.
+
+        Examples
+        --------
+        >>> payments_v1(Settings(), 1).also(["sender.out.count.48h[amount 8500..9999]", "payment.amount"]).requests
+        ('sender.out.count.2d[amount 8500..9999]',)
+        """
+        left = dict.fromkeys(canonical_name(name) for name in names)
+        known = frozenset(self.names)
+        added = tuple(name for name in left if name not in known)
+        left_out = {feature.name for feature in self._all} & set(added)
+        for name in added:
+            if "[" in name:
+                parse_request(name)
+            if name in left_out or not is_request(name):
+                raise UsageError(
+                    f"{name!r} is not one of the features {self.name}",
+                    mend="give names that docs/features.md lists, of windows that are set, or requests",
+                )
+        exponent = self.base_exponent if base_exponent is None else base_exponent
+        chosen = None if self.chosen is None else (*self.chosen, *added)
+        return replace(self, requests=self.requests + added, base_exponent=exponent, chosen=chosen)
+
+    @property
+    def asked(self) -> tuple[FeatureRequest, ...]:
+        """The requests among the features, in their order."""
+        names = frozenset(self.names)
+        return tuple(parse_request(name) for name in self.requests if name in names)
 
     @property
     def graph_features(self) -> tuple[Feature, ...]:
@@ -198,6 +245,8 @@ class FeatureSet:
             del fields["exposure"]
         if self.chosen is None:
             del fields["chosen"]
+        if not self.requests:
+            del fields["requests"], fields["base_exponent"]
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
     @classmethod
@@ -213,6 +262,7 @@ class FeatureSet:
         return cls(
             attributes=attributes,
             chosen=None if chosen is None else tuple(chosen),
+            requests=tuple(fields.pop("requests", ())),
             plan=WindowPlan(allowed_lateness=plan["allowed_lateness"], **lengths),
             graph=None if graph is None else GraphPlan.from_fields(graph),
             exposure=None if exposure is None else ExposurePlan.from_fields(exposure),

@@ -18,13 +18,15 @@ from greywater.features.dictionary import AccountDictionary
 from greywater.features.engine_graph import GraphColumns
 from greywater.features.exposure import KnownLaunderers
 from greywater.features.exposure_columns import ExposureColumns
+from greywater.features.filtered_windows import FilteredWindows
 from greywater.features.ledger_order import int64, times_in_order
 from greywater.features.payment import compute_payment, pass_through
 from greywater.features.rooms import Rooms
-from greywater.features.selection import RECEIVED, Selection, SideSelection, selection_of
+from greywater.features.selection import RECEIVED, Selection, selection_of
+from greywater.features.side_columns import run_side
 from greywater.features.sides import Side
 from greywater.kernels import pairs as pair_kernels
-from greywater.kernels.windows import PairColumns, Payments, process, process_self
+from greywater.kernels.windows import PairColumns, Payments, process_self
 from greywater.vocab import FeatureBlock, Float64Array, Int64Array
 
 __all__ = ["INPUT_COLUMNS", "Engine", "EngineState", "Footprint"]
@@ -113,6 +115,15 @@ class Engine:
         self._out, self._in, self._self = Side(out.windows, out.kept), Side(into.windows, into.kept), Side(0, NOTHING)
         self._pairs = pair_kernels.empty_pairs(1 << 12, 1024, 1024)
         self._accounts = AccountDictionary()
+        self._filtered: FilteredWindows | None = None
+        if self._chosen.requests:
+            self._filtered = FilteredWindows(
+                self._chosen.requests,
+                allowed_lateness=features.plan.allowed_lateness,
+                base_exponent=features.base_exponent,
+                timezone=features.timezone,
+                resolution_us=features.resolution_us,
+            )
         self._graph: GraphColumns | None = None
         exposed = features.exposure_features
         # Exposure is looked for in the graph, whether or not somebody named a pattern.
@@ -144,9 +155,11 @@ class Engine:
         """Those of INPUT_COLUMNS that these features need."""
         return self._chosen.inputs
 
-    def windows_kept(self, side: str) -> int:
-        """Windows whose state a side of the engine keeps: of "out", "in" or "self"."""
-        return {"out": self._chosen.out.windows, "in": self._chosen.into.windows}.get(side, 0)
+    @property
+    def sides(self) -> dict[str, Side]:
+        """All sides, by the name that their arrays have in a snapshot; that of self-payments knows no pairs."""
+        filtered = {} if self._filtered is None else self._filtered.sides
+        return {"out": self._out, "in": self._in, "self": self._self, **filtered}
 
     def know(self, known: KnownLaunderers) -> None:
         """Say who is a known launderer, and from which payment on; a set of features with exposure must be told.
@@ -195,12 +208,13 @@ class Engine:
         outgoing, incoming, pairs = self._payments(block, block.scored.astype(np.uint8))
         out_columns, in_columns = self._run_sides(outgoing, incoming, pairs)
         self_columns = self._run_self(outgoing)
+        requested = self._run_filtered(block, outgoing, incoming, pairs)
         if n:
             self._horizon = int(block.horizon[-1])
         self._next_seq += n
         columns = self._shared_columns(block, pairs) + self._through(block, in_columns)
         columns += self._chosen.out.handed_out(out_columns) + self._chosen.into.handed_out(in_columns)
-        columns += self_columns + self._run_graph(block)
+        columns += self_columns + self._run_graph(block) + requested
         batch = pa.RecordBatch.from_arrays([pa.array(column) for column in columns], names=list(self._names))
         seq = np.arange(self._next_seq - n, self._next_seq, dtype=np.int64)
         return FeatureBlock(seq, batch, block.scored)
@@ -215,9 +229,10 @@ class Engine:
         n = len(block.time)
         outgoing, incoming, pairs = self._payments(block, np.zeros(n, np.uint8))
         idle = pairs._replace(late=np.zeros((2, n), np.uint8))
-        self._run_side(self._out, outgoing, idle, self._chosen.out.unwritten, "out")
-        self._run_side(self._in, incoming, idle, self._chosen.into.unwritten, "in")
+        run_side(self._out, self._rooms["out"], self._chosen.out.unwritten, outgoing, idle)
+        run_side(self._in, self._rooms["in"], self._chosen.into.unwritten, incoming, idle)
         self._run_self(outgoing)
+        self._run_filtered(block, outgoing, incoming, idle, written=False)
         if n:
             self._horizon = int(block.horizon[-1])
         self._next_seq += n
@@ -315,32 +330,11 @@ class Engine:
         idle = pairs._replace(late=np.zeros((2, n), np.uint8))
         waiting = None
         if self._pool is not None and n >= PARALLEL_FROM:
-            waiting = self._pool.submit(self._run_side, self._in, incoming, idle, self._chosen.into, "in")
-        out_columns = self._run_side(self._out, outgoing, pairs, self._chosen.out, "out")
+            waiting = self._pool.submit(run_side, self._in, self._rooms["in"], self._chosen.into, incoming, idle)
+        out_columns = run_side(self._out, self._rooms["out"], self._chosen.out, outgoing, pairs)
         if waiting is not None:
             return out_columns, waiting.result()
-        return out_columns, self._run_side(self._in, incoming, idle, self._chosen.into, "in")
-
-    def _run_side(
-        self, side: Side, payments: Payments, pairs: PairColumns, chosen: SideSelection, direction: str
-    ) -> list[np.ndarray]:
-        if not chosen.needed:
-            return []
-        n, windows, asked = len(payments.time), chosen.windows, chosen.asked
-        counts, measures = len(asked.int_rows), len(asked.float_rows)
-        # Two rows at least of each kind keep the arrays of the kind that the kernel is compiled for.
-        ints = self._rooms[direction].columns(max(counts, 2), n, np.int64)
-        floats = self._rooms[direction].columns(max(measures, 2), n, np.float64)
-        line = np.empty(chosen.line[0], np.int64), np.empty(chosen.line[1], np.float64)
-        scratch = np.empty(windows, np.float64), np.empty(windows, np.int64)
-        side.run(
-            lambda lists, begin: process(
-                lists, chosen.look, asked, payments, pairs, begin, ints, floats, *line, *scratch
-            ),
-            payments.horizon,
-            self.features.plan.hold_us,
-        )
-        return [*ints[:counts], *floats[:measures]]
+        return out_columns, run_side(self._in, self._rooms["in"], self._chosen.into, incoming, idle)
 
     def _run_self(self, payments: Payments) -> list[np.ndarray]:
         chosen = self._chosen
@@ -356,6 +350,15 @@ class Engine:
             self.features.plan.hold_us,
         )
         return [counts[w] for w in chosen.self_counts] + [sums[w] for w in chosen.self_sums]
+
+    def _run_filtered(
+        self, block: _Block, outgoing: Payments, incoming: Payments, pairs: PairColumns, *, written: bool = True
+    ) -> list[np.ndarray]:
+        if self._filtered is None:
+            return []
+        idle = pairs._replace(late=np.zeros((2, len(block.time)), np.uint8))
+        sizes = len(self._accounts), int(self._pairs.size[0])
+        return self._filtered.run(block.rows, {"out": outgoing, "in": incoming}, idle, sizes, written=written)
 
     def _run_graph(self, block: _Block) -> list[np.ndarray]:
         if self._graph is None:
@@ -392,11 +395,13 @@ class Engine:
     def footprint(self) -> Footprint:
         """What the engine holds at this moment."""
         table = self._pairs
-        sides = (self._out, self._in, self._self)
+        sides = tuple(self.sides.values())
         lifetime = sum(side.lifetime_bytes for side in sides) + sum(part.nbytes for part in table)
-        side = self._out if self._chosen.out.needed else self._in
+        others = (
+            [self._out] if self._chosen.out.needed else [side for name, side in self.sides.items() if name != "self"]
+        )
         lifetime += 0 if self._exposure is None else self._exposure.lifetime_bytes
-        held, graph_held, graph_bytes = side.held + self._self.held, 0, 0
+        held, graph_held, graph_bytes = max(side.held for side in others) + self._self.held, 0, 0
         if self._graph is not None:
             graph = self._graph.footprint
             graph_held, graph_bytes = graph.held, graph.entry_bytes + graph.vertex_bytes
@@ -417,6 +422,8 @@ class Engine:
             self._graph.pack()
 
     def _pack_sides(self) -> None:
+        if self._filtered is not None:
+            self._filtered.pack(self._horizon)
         for side in (self._out, self._in, self._self):
             side.pack(self._horizon - self.features.plan.hold_us, spare=True)
 
@@ -425,7 +432,8 @@ class Engine:
         self._pack_sides()
         accounts, pairs = len(self._accounts), int(self._pairs.size[0])
         arrays: dict[str, np.ndarray] = {}
-        for name, side, records in (("out", self._out, pairs), ("in", self._in, pairs), ("self", self._self, accounts)):
+        for name, side in self.sides.items():
+            records = accounts if name == "self" else pairs
             arrays |= {f"{name}.{key}": value for key, value in side.arrays(accounts, records).items()}
         used = np.flatnonzero(self._pairs.slots >= 0)
         arrays["pairs.keys"] = self._pairs.slots[used]
@@ -464,7 +472,7 @@ class Engine:
             self._graph.restore(state.meta, arrays)
         if self._exposure is not None:
             self._exposure.restore(state.meta, arrays)
-        for name, side in (("out", self._out), ("in", self._in), ("self", self._self)):
+        for name, side in self.sides.items():
             prefix = f"{name}."
             side.load({key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)})
         self._accounts = AccountDictionary.from_arrays(

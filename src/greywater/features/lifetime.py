@@ -147,8 +147,11 @@ def begin_engine(engine: Engine, lifetime: Lifetime, *, next_seq: int, horizon: 
     arrays["pairs.numbers"] = np.arange(len(sender), dtype=np.int32)
     arrays["pairs.counts"], arrays["pairs.latest"] = count, last
     for side, party in (("out", sender), ("in", receiver)):
-        arrays |= _side(side, party, count, last, (accounts, engine.windows_kept(side), len(sender)))
-    arrays |= _side("self", sender[:0], count[:0], last[:0], (accounts, engine.windows_kept("self"), accounts))
+        arrays |= _side(side, party, count, last, (accounts, engine.sides[side].windows, len(sender)))
+    for side, kept in engine.sides.items():
+        if side not in ("out", "in"):
+            records = accounts if side == "self" else len(sender)
+            arrays |= _side(side, sender[:0], count[:0], last[:0], (accounts, kept.windows, records))
     arrays |= _names(names)
     meta: dict[str, Any] = {**state.meta, "next_seq": next_seq}
     meta["horizon"] = START_OF_TIME if horizon is None else horizon

@@ -12,7 +12,15 @@ from greywater.errors import UsageError
 from greywater.features.window_labels import window_label
 from greywater.vocab import CHANNELS, MAX_AMOUNT
 
-__all__ = ["LONGEST_WINDOW", "PAYMENT_TYPES", "STATISTICS", "FeatureRequest", "canonical_name", "parse_request"]
+__all__ = [
+    "LONGEST_WINDOW",
+    "PAYMENT_TYPES",
+    "STATISTICS",
+    "FeatureRequest",
+    "canonical_name",
+    "is_request",
+    "parse_request",
+]
 
 Role = Literal["sender", "receiver"]
 Direction = Literal["out", "in"]
@@ -177,6 +185,21 @@ def canonical_name(name: str) -> str:
         return parse_request(name).name
     except UsageError:
         return name
+
+
+def is_request(name: str) -> bool:
+    """Whether a name can be read as a request.
+
+    Examples
+    --------
+    >>> is_request("sender.out.count.24h"), is_request("payment.amount")
+    (True, False)
+    """
+    try:
+        parse_request(name)
+    except UsageError:
+        return False
+    return True
 
 
 def _one_of(found: str, known: tuple[Word, ...], what: str, name: str) -> Word:

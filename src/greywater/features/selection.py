@@ -14,68 +14,18 @@ from greywater.features.counterparty import PAIR_COUNTS, PAIR_DERIVED, PAIR_FLOA
 from greywater.features.feature import Feature
 from greywater.features.graph import GraphPlan
 from greywater.features.payment import PAYMENT_FEATURES, PAYMENT_INPUTS
+from greywater.features.payment_filters import filter_of
+from greywater.features.requests import FeatureRequest
+from greywater.features.window_selection import SideSelection, select_side
 from greywater.features.windows import Direction, WindowPlan
-from greywater.kernels.windows import COUNTS, FLOATS, OWN_RATIOS, Asked, LookBack
-from greywater.vocab import Int64Array
+from greywater.kernels.windows import OWN_RATIOS, LookBack
 
-__all__ = ["RECEIVED", "Selection", "SideSelection", "selection_of"]
+__all__ = ["RECEIVED", "Selection", "selection_of"]
 
 #: What the pass-through share divides by.
 RECEIVED: Final = "sender.in.sum.1d"
 #: Columns of the transaction table that every engine reads.
 ALWAYS_READ: Final = ("seq", "event_time", "sender", "receiver", "base_amount")
-#: Statistics that need sums, squares and extremes kept, in the order of `Lists.kept`.
-NEEDS: Final = (
-    frozenset({"sum", "mean", "std", *OWN_RATIOS}),
-    frozenset({"std", *OWN_RATIOS}),
-    frozenset({"min", "max", *OWN_RATIOS}),
-)
-
-
-@dataclass(frozen=True)
-class SideSelection:
-    """What of one side is worked out.
-
-    Parameters
-    ----------
-    look : LookBack
-        The windows that a column needs, with the whole plan's hold.
-    asked : Asked
-        The rows of the kernel's line that are written.
-    kept : int64[3]
-        `Lists.kept`.
-    line : (int, int)
-        int64 and float64 values of the kernel's line.
-    names : tuple of str
-        What is written, the int64 rows first, then the float64 rows.
-    given : tuple of bool
-        Which of them are handed out; the rest serve other features.
-    needed : bool
-        Whether payments join the lists of this side at all.
-    """
-
-    look: LookBack
-    asked: Asked
-    kept: Int64Array
-    line: tuple[int, int]
-    names: tuple[str, ...]
-    given: tuple[bool, ...]
-    needed: bool
-
-    @property
-    def windows(self) -> int:
-        """Windows whose state is kept."""
-        return len(self.look.lengths)
-
-    @property
-    def unwritten(self) -> SideSelection:
-        """The same of a block whose columns nobody wants."""
-        none = np.zeros(0, np.int64)
-        return replace(self, asked=self.asked._replace(int_rows=none, float_rows=none))
-
-    def handed_out(self, columns: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The columns that are a feature somebody named."""
-        return [column for column, given in zip(columns, self.given, strict=True) if given]
 
 
 @dataclass(frozen=True)
@@ -97,6 +47,8 @@ class Selection:
         The patterns and windows that a named graph feature needs.
     graph_features : tuple of Feature
         The named ones.
+    requests : tuple of FeatureRequest
+        The named ones.
     inputs : tuple of str
         Columns of the transaction table that are read.
     """
@@ -112,6 +64,7 @@ class Selection:
     self_sums: tuple[int, ...]
     graph: GraphPlan | None
     graph_features: tuple[Feature, ...]
+    requests: tuple[FeatureRequest, ...]
     inputs: tuple[str, ...]
 
     @property
@@ -122,7 +75,7 @@ class Selection:
     @property
     def meets(self) -> bool:
         """Whether pairs are numbered and their records kept."""
-        return self.out.needed or self.into.needed or any(self.pair)
+        return self.out.needed or self.into.needed or any(self.pair) or bool(self.requests)
 
 
 def selection_of(features: FeatureSet) -> Selection:
@@ -144,6 +97,8 @@ def selection_of(features: FeatureSet) -> Selection:
     counts, sums = _named(plan.self_counts(), names), _named(plan.self_sums(), names)
     self_windows = [w for w in range(len(plan.labels)) if counts[w] or sums[w]]
     read = {column for want, columns in zip(payment, PAYMENT_INPUTS, strict=True) if want for column in columns}
+    for request in features.asked:
+        read.update(filter_of(request, features.base_exponent).inputs)
     return Selection(
         payment=payment,
         calendar=_named(calendar_features(features.resolution_us), names),
@@ -156,6 +111,7 @@ def selection_of(features: FeatureSet) -> Selection:
         self_sums=tuple(place for place, w in enumerate(self_windows) if sums[w]),
         graph=None if features.graph is None else _graph_plan(features.graph, features.graph_features),
         graph_features=features.graph_features,
+        requests=features.asked,
         inputs=(*ALWAYS_READ, *(name for name in _all_inputs() if name in read)),
     )
 
@@ -169,56 +125,24 @@ def _named(features: Sequence[Feature], names: Collection[str]) -> tuple[bool, .
     return tuple(feature.name in names for feature in features)
 
 
-def _look_back(plan: WindowPlan, windows: Sequence[int], ratios: Sequence[int]) -> LookBack:
-    """The plan's windows of these numbers; `ratios` are numbers among them. Held is what the whole plan holds."""
-    whole = plan.look_back()
-    places = np.array(windows, np.int64)
-    return LookBack(whole.lengths[places], whole.days[places], np.array(ratios, np.int64), whole.hold)
-
-
 def _side(
     plan: WindowPlan, direction: Direction, names: Collection[str], extra: Collection[str], *, needed: bool
 ) -> SideSelection:
     wanted = [one for one in plan.counts(direction) + plan.floats(direction) if one.name in names or one.name in extra]
     labels = {one.parameters["label"] for one in wanted if "label" in one.parameters}
     windows = [w for w, label in enumerate(plan.labels) if label in labels]
-    kept_labels = [plan.labels[w] for w in windows]
-    asked_ratios = {one.parameters["label"] for one in wanted if one.parameters["statistic"] in OWN_RATIOS}
-    ratios = [plan.labels[w] for w in plan.ratio_windows if plan.labels[w] in asked_ratios]
-    own = "sender" if direction == "out" else "receiver"
-    ints = [one for one in wanted if one.dtype == "int64"]
-    floats = [one for one in wanted if one.dtype != "int64"]
-    statistics = {one.parameters["statistic"] for one in wanted}
-    views = [int(any((one.parameters["role"] == own) == (view == 0) for one in wanted)) for view in (0, 1)]
-    size = len(windows)
-    return SideSelection(
-        look=_look_back(plan, windows, [kept_labels.index(label) for label in ratios]),
-        asked=Asked(
-            np.array(views, np.int64),
-            np.array([_line_row(one, own, COUNTS, kept_labels, ratios) for one in ints], np.int64),
-            np.array([_line_row(one, own, FLOATS, kept_labels, ratios) for one in floats], np.int64),
-        ),
-        kept=np.array([int(bool(statistics & kind)) for kind in NEEDS], np.int64),
-        line=(2 * (len(COUNTS) * size + 1), 2 * (len(FLOATS) * size + 1) + len(OWN_RATIOS) * len(ratios)),
-        names=tuple(one.name for one in ints + floats),
-        given=tuple(one.name in names for one in ints + floats),
-        needed=needed or bool(wanted),
-    )
+    kept = [plan.labels[w] for w in windows]
+    asked = {one.parameters["label"] for one in wanted if one.parameters["statistic"] in OWN_RATIOS}
+    ratios = [kept.index(plan.labels[w]) for w in plan.ratio_windows if plan.labels[w] in asked]
+    return select_side(wanted, direction, kept, _look_back(plan, windows, ratios), names, needed=needed)
 
 
-def _line_row(
-    feature: Feature, own: str, statistics: Sequence[str], labels: Sequence[str], ratios: Sequence[str]
-) -> int:
-    """Row of a feature in the kernel's line (`kernels.windows.process`)."""
-    facts = feature.parameters
-    view = len(statistics) * len(labels) + 1
-    statistic = facts["statistic"]
-    if statistic in OWN_RATIOS:
-        return 2 * view + len(OWN_RATIOS) * ratios.index(facts["label"]) + OWN_RATIOS.index(statistic)
-    begin = 0 if facts["role"] == own else view
-    if statistic not in statistics:
-        return begin + view - 1
-    return begin + statistics.index(statistic) * len(labels) + labels.index(facts["label"])
+def _look_back(plan: WindowPlan, windows: Sequence[int], ratios: Sequence[int]) -> LookBack:
+    """The plan's windows of these numbers; `ratios` are numbers among them. Held is what the whole plan holds."""
+    whole = plan.look_back()
+    places = np.array(windows, np.int64)
+    lengths, days, holds = (part[places] for part in (whole.lengths, whole.days, whole.holds))
+    return LookBack(lengths, days, np.array(ratios, np.int64), whole.hold, holds)
 
 
 def _graph_plan(plan: GraphPlan, wanted: Sequence[Feature]) -> GraphPlan | None:

@@ -88,6 +88,11 @@ class Side:
         self._highest = int(self.lists.heads[:, HIGH].max(initial=0))
 
     @property
+    def windows(self) -> int:
+        """Windows whose state is kept."""
+        return self._windows
+
+    @property
     def held(self) -> int:
         """Payments held."""
         return self.lists.held

@@ -114,6 +114,7 @@ class WindowPlan:
             np.array(days, np.int64),
             np.array(self.ratio_windows, np.int64),
             np.array([self.hold_us], np.int64),
+            np.full(len(lengths), self.hold_us, np.int64),
         )
 
     def counts(self, direction: Direction) -> tuple[Feature, ...]:

@@ -73,12 +73,13 @@ OWN_RATIOS = ("amount_to_mean", "amount_to_max", "amount_zscore")
 class LookBack(NamedTuple):
     """Windows, in increasing order. lengths int64[W]: microseconds, or whole days where days[W] is 1;
     ratios int64[R]: indices of the windows that also yield OWN_RATIOS; hold int64[1]: microseconds behind H that
-    are held (the longest look-back and the allowed lateness)."""
+    are held (the longest look-back and the allowed lateness); holds int64[W]: those that each window sees."""
 
     lengths: Any
     days: Any
     ratios: Any
     hold: Any
+    holds: Any
 
 
 class Asked(NamedTuple):
@@ -122,7 +123,7 @@ def window_bound(look: LookBack, w: Int, time: Int, horizon: Int) -> Int:
         bound = (time // DAY_US - look.lengths[w] + 1) * DAY_US - 1
     else:
         bound = time - look.lengths[w]
-    return max(bound, horizon - look.hold[0])
+    return max(bound, horizon - look.holds[w])
 
 
 @kernel

@@ -106,6 +106,9 @@ def look_backs(features: FeatureSet) -> tuple[LookBack, ...]:
     backs = [LookBack(max(plan.seconds) * MICROSECOND, plan.hold_us)]
     if features.graph is not None:
         backs.append(LookBack(features.graph.look_back * MICROSECOND, features.graph.hold_us))
+    for request in features.asked:
+        length = request.window * MICROSECOND
+        backs.append(LookBack(length, length + plan.allowed_lateness * MICROSECOND))
     return tuple(backs)
 
 
