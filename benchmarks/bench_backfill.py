@@ -189,7 +189,12 @@ def main() -> None:
         few_names = few_of(v1)
         chosen, _, _ = spent(lambda: engine_alone(data, few_names))
         lines.append(
-            (f"the engine alone, {len(few_names.names)} chosen columns", f"{n / chosen:,.0f}", f"{peer / chosen:.2f}", "")
+            (
+                f"the engine alone, {len(few_names.names)} chosen columns",
+                f"{n / chosen:,.0f}",
+                f"{peer / chosen:.2f}",
+                "",
+            )
         )
         kept, _, size = spent(lambda: filled(data, few_names, folder / "few"))
         lines.append(

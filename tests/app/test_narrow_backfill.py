@@ -73,6 +73,14 @@ def test_the_command_takes_names_or_a_view(recorded: Desk, capsys: pytest.Captur
     assert filled("risk")["version"] == 2
 
 
+def test_requests_fill_a_group_as_any_feature_does(recorded: Desk) -> None:
+    name = "sender.out.count.30d[amount 10..5000, channel other]"
+    filled = backfill(Actor(), recorded.settings, BackfillRequest(features=(name, "sender.out.count.720h")))
+    rows = rows_of(recorded, filled.group.name)
+    assert filled.group.by_name[name].dtype == "int64"
+    assert 0 < sum(rows[name].to_pylist()) <= sum(rows["sender.out.count.30d"].to_pylist())
+
+
 def test_names_in_brackets_keep_their_commas(recorded: Desk) -> None:
     words = "sender.out.count.2d[amount 8500..9999, channel cash], payment.amount,"
     names = features_named(Actor(), recorded.settings, words)
@@ -85,4 +93,4 @@ def test_what_names_no_feature_is_refused(recorded: Desk) -> None:
     with pytest.raises(UsageError, match="names no version"):
         features_named(Actor(), recorded.settings, "risk@first")
     with pytest.raises(UsageError, match="not one of the features"):
-        backfill(Actor(), recorded.settings, BackfillRequest(features=("sender.out.sum.8d",)))
+        backfill(Actor(), recorded.settings, BackfillRequest(features=("pair.times_after",)))

@@ -27,7 +27,7 @@ from greywater.pipeline.slices import range_of_times
 from greywater.stores.feature_ports import Offline
 from greywater.stores.lock import WriterLock
 from greywater.stores.open import open_offline
-from greywater.vocab import Actor, Progress
+from greywater.vocab import Actor, Progress, currency_exponent
 
 __all__ = ["ENGINES", "BackfillRequest", "BackfillResult", "backfill", "features_named"]
 
@@ -61,7 +61,8 @@ class BackfillRequest:
     wait : float
         Seconds to wait for another backfill of the project.
     features : tuple of str
-        Work out these features alone, into a group of their own; empty = all that the settings name.
+        Work out these features alone, or requests (features/requests.py), into a group of their own; empty = all that
+        the settings name.
     """
 
     begin: datetime | None = None
@@ -150,7 +151,8 @@ def backfill(
         begun, cpu = time.perf_counter(), time.process_time()
         features = payment_features(settings, project.file.resolution_us or 1)
         if request.features:
-            features = features.only(request.features)
+            exponent = currency_exponent(project.file.base_currency)
+            features = features.also((), base_exponent=exponent).only(request.features)
         offline = open_offline(f"delta:{project.folder}")
         group = settle_group(offline, features)
         start, stop = range_of_times(project.ledger, _micros(request.begin), _micros(request.end))

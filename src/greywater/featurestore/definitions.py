@@ -30,7 +30,7 @@ DTYPES: Final[dict[str, pa.DataType]] = {
 TAKEN: Final = frozenset({EVENT_TIME, KNOWN_TIME, "commit", "key_high", "key_low", "day"})
 
 _group_name: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_feature_name: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-\[\] ]{0,126}")
+_feature_name: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.,\-\[\] ]{0,126}")
 
 
 @dataclass(frozen=True)
