@@ -42,9 +42,9 @@ class Reason:
         For the investigator, about the alert's entity unless it names another party.
     theme : str
         What it is about: "flow", "amount", "tempo", "rhythm", "history", "self", "pass_through", "pair", "how",
-        "when", "late", a graph pattern ("scatter_gather", "scatter_gather_first_leg", "gather_scatter",
-        "temporal_cycle", "simple_cycle", "chain", "bipartite", "truncated"), or the name of a feature that has no
-        theme.
+        "when", "late", "exposure" (to known launderers), a graph pattern ("scatter_gather",
+        "scatter_gather_first_leg", "gather_scatter", "temporal_cycle", "simple_cycle", "chain", "bipartite",
+        "truncated"), or the name of a feature that has no theme.
     features : tuple of str
         The columns that push, strongest first, at most twelve.
     values : tuple of (float or None)
@@ -146,6 +146,8 @@ def _theme_of_party(name: str, role: Role, parts: list[str]) -> Theme:
                 return Theme("flow", role, direction, label, window, sizes=statistic in _SIZE)
             if statistic in _OWN:
                 return Theme("amount", role)
+            if statistic.startswith("exposed_"):
+                return Theme("exposure", role, direction, label, window)
     return Theme(name)
 
 
