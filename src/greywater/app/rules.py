@@ -34,6 +34,7 @@ from greywater.errors import FormatError, StoreError, UsageError
 from greywater.features.catalog import FeatureSet, payments_v3
 from greywater.features.engine import Engine
 from greywater.features.relations import RelationJoin
+from greywater.features.requests import is_request, parse_request
 from greywater.kernels.compile import cache_is_cold
 from greywater.pipeline.replay import BLOCK_ROWS, Replayed, replay
 from greywater.stores.durable import make_folder, store_errors, write_whole_text
@@ -42,9 +43,10 @@ from greywater.vocab import Actor, FeatureBlock, Int64Array, Progress, currency_
 
 __all__ = [
     "BackTestRequest", "RuleCheck", "RulePlace", "TuneRequest", "TuneResult", "check_rules", "project_rules",
-    "run_back_test", "tune_rule", "words_of",
+    "run_back_test", "tune_rule", "with_requests", "words_of",
 ]  # fmt: skip
 
+DAY_US: Final = 86_400_000_000
 #: Folder of a project for its own rules, their settings, and the records of changes.
 RULES: Final = "rules"
 SETTINGS: Final = "settings.toml"
@@ -159,6 +161,26 @@ def words_of(features: FeatureSet) -> dict[str, tuple[str, ...]]:
     return {f"{party}.attribute.{name}": words for name, words in features.attribute_words for party in parties}
 
 
+def with_requests(features: FeatureSet, rules: RuleSet) -> FeatureSet:
+    """The features, and the windows and filters of their own that rules name and the data's time resolution carries.
+
+    Parameters
+    ----------
+    features : FeatureSet
+    rules : RuleSet
+
+    Examples
+    --------
+    >>> from greywater.features.catalog import payments_v1
+    >>> with_requests(payments_v1(Settings(), 1), RuleSet.load().only(["fan-out"])).requests
+    ('sender.out.counterparties.8h',)
+    """
+    named = dict.fromkeys(rules.columns + rules.by_day().columns if features.resolution_us >= DAY_US else rules.columns)
+    asked = [name for name in named if name not in set(features.names) and is_request(name)]
+    asked = [name for name in asked if parse_request(name).window * 1_000_000 >= features.resolution_us]
+    return features.also(asked, base_exponent=rules.exponent) if asked else features
+
+
 def check_rules(actor: Actor, settings: Settings, place: RulePlace | None = None) -> RuleCheck:
     """Read and check all rules; where the project exists, say which would be evaluated on its features.
 
@@ -182,6 +204,7 @@ def check_rules(actor: Actor, settings: Settings, place: RulePlace | None = None
         return RuleCheck(rules, {rule.id: rule.why_off for rule in rules.rules if rule.state == "off"}, "")
     with open_project(settings, actor) as project:
         features, _, _ = feature_set(project)
+        features = with_requests(features, rules)
         relations = open_relations(project.tables, project.ledger)
     rules.check({**_types(largest), **_types(features)})
     bound = rules.bind(_schema(features, relations), words_of(features))
@@ -282,6 +305,7 @@ def tune_rule(actor: Actor, settings: Settings, request: TuneRequest, progress: 
 def _history(project: Project, rules: RuleSet, progress: Progress) -> tuple[HitLog, History, Truth | None, Replayed]:
     """Replay the ledger through the engine, which works out what the rules name, and the rules; only hits are kept."""
     features, attributes, _ = feature_set(project)
+    features = with_requests(features, rules)
     relations = open_relations(project.tables, project.ledger)
     bound = rules.bind(_schema(features, relations), words_of(features))
     every = replace(features, attributes=())

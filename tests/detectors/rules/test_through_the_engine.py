@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from greywater.app.rules import with_requests
 from greywater.config import Settings
 from greywater.detectors.rules.hits import RuleHits
 from greywater.detectors.rules.rule_set import RuleSet
@@ -16,8 +17,8 @@ from tests.naive import DAY_US, Paid
 
 HOUR_US = DAY_US // 24
 START = 19_700 * DAY_US
-#: (hours since the start, sender, receiver, amount in major units)
-Payment = tuple[float, str, str, float]
+#: (hours since the start, a Saturday at midnight; sender, receiver, amount in major units), then perhaps "cash" or "fx"
+Payment = tuple[float, str, str, float] | tuple[float, str, str, float, str]
 
 
 def days(count: int, step: float, sender: str, receiver: str, amount: float) -> list[Payment]:
@@ -88,6 +89,38 @@ CASES: dict[str, tuple[list[Payment], list[Payment]]] = {
     ),
     "burst": ([(at, "A", "B", 300) for at in range(5)], [(at, "A", "B", 2.5) for at in range(5)]),
     "large-first-payment-to-new-payee": ([*USUAL, (24 * 59, "A", "C", 8_000)], [*USUAL, (24 * 59, "A", "B", 8_000)]),
+    "structuring-by-one-sender": (
+        [(0, "A", "B", 9_500), (40, "A", "C", 9_200)],
+        [(0, "A", "B", 9_500), (60, "A", "C", 9_200)],
+    ),
+    "structuring-over-a-month": (
+        [(24 * at, "A", f"Y{at}", 9_000) for at in range(20)],
+        [(24 * 7 * at, "A", "Landlord", 9_000) for at in range(5)],
+    ),
+    "smurfing-into-one-account": (
+        [(at, f"X{at}", "A", 4_500) for at in range(3)],
+        [(at, f"X{at}", "A", 1_500) for at in range(3)],
+    ),
+    "daily-cash-aggregate": (
+        [(at, "X", "A", 4_000, "cash") for at in range(3)],
+        [*[(at, "X", "A", 4_000) for at in range(2)], (3, "X", "A", 4_000, "cash")],
+    ),
+    "cash-intensive-account": (
+        [(24 * at, f"X{at}", "A", 6_000, "cash") for at in range(5)],
+        [*[(20 * at, f"X{at}", "A", 60_000) for at in range(5)], (110, "X", "A", 25_000, "cash")],
+    ),
+    "fan-out": (
+        [(at, "A", f"Y{at}", 100) for at in range(5)],
+        [(4 * at, "A", f"Y{at}", 100) for at in range(5)],
+    ),
+    "night-and-weekend-concentration": (
+        [(24 * at + 1, "A", "B", 100) for at in range(12)],
+        [(24 * at + 12, "A", "B", 100) for at in range(12)],
+    ),
+    "currency-hopping": (
+        [(24 * at, "A", "B", 900, "fx") for at in range(3)],
+        [(24 * 9 * at, "A", "B", 900, "fx") for at in range(3)],
+    ),
     "single-large-deposit": ([(0, "A", "B", 15_000)], [(0, "A", "B", 9_999)]),
     "fortnight-total": (
         [(24 * 4 * at, f"X{at}", "A", 4_000) for at in range(3)],
@@ -115,20 +148,21 @@ def answers() -> Answers:
             told += [(each[0], name, guilty, each is payments[-1], each) for each in payments]
     told.sort(key=lambda each: each[0])
     ledger, last = [], {}
-    for seq, (hours, name, guilty, is_last, (_, sender, receiver, amount)) in enumerate(told):
+    for seq, (hours, name, guilty, is_last, (_, sender, receiver, amount, *kind)) in enumerate(told):
         prefix = f"{name}/{guilty}/"
         minor = round(amount * 100)
         paid = Paid(
-            START + int(hours * HOUR_US), prefix + sender, prefix + receiver, minor, minor, "USD", "USD", minor, "wire",
-            "b1", "b1",
+            START + int(hours * HOUR_US), prefix + sender, prefix + receiver, minor, minor, "USD",
+            "EUR" if "fx" in kind else "USD", minor, "cash" if "cash" in kind else "wire", "b1", "b1",
         )  # fmt: skip
         ledger.append(paid)
         if is_last:
             last[name, guilty] = seq
-    engine = Engine(payments_v2(Settings(), resolution_us=1), threads=1)
-    block = engine.process(as_table(ledger).combine_chunks().to_batches()[0])
     rules = RuleSet.load()
     every = rules.only([rule.id for rule in rules.rules])  # those that are off by default too
+    features = with_requests(payments_v2(Settings(), resolution_us=1), every)
+    engine = Engine(features, threads=1)
+    block = engine.process(as_table(ledger).combine_chunks().to_batches()[0])
     return Answers(every.evaluate(block.columns), last)
 
 
@@ -140,5 +174,5 @@ def test_the_planted_case_hits_and_its_look_alike_does_not(name: str, answers: A
     assert not found[answers.last[name, False]]
 
 
-def test_every_rule_that_the_default_features_carry_has_a_case(answers: Answers) -> None:
+def test_every_rule_that_the_engine_computes_has_a_case(answers: Answers) -> None:
     assert {rule.id for rule in answers.hits.rules} - set(answers.hits.off) == set(CASES)
