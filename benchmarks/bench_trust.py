@@ -79,7 +79,7 @@ def by_igraph(source: np.ndarray, target: np.ndarray, nodes: int, seeds: np.ndar
         library = import_module("igraph")
     except ImportError:
         return None
-    graph = library.Graph(n=nodes, edges=np.column_stack([source, target]), directed=True)
+    graph = library.Graph(n=nodes, edges=np.column_stack([source, target]).astype(np.int64), directed=True)
     return lambda: np.array(graph.personalized_pagerank(damping=BETA, reset_vertices=seeds.tolist()))
 
 
