@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from greywater.config import Settings
@@ -116,7 +117,7 @@ class FeatureSet:
         chosen = frozenset(self.chosen)
         return tuple(feature for feature in self._all if feature.name in chosen)
 
-    @property
+    @cached_property
     def _all(self) -> tuple[Feature, ...]:
         shared = PAYMENT_FEATURES + calendar_features(self.resolution_us) + PAIR_COUNTS + PAIR_DERIVED + PAIR_FLOATS
         windows = tuple(
