@@ -17,7 +17,7 @@ from greywater.app.known_launderers import known_for
 from greywater.app.parties import Parties, read_parties
 from greywater.app.peer_groups import PeerReader, Segments
 from greywater.app.proving import Prover, best_seqs, in_words, shown_seqs
-from greywater.app.rule_hits import packaged_rules, rule_hits
+from greywater.app.rule_hits import packaged_rules, rule_hits, rules_of
 from greywater.app.seed_paths import seed_paths
 from greywater.app.wiring import Project, open_project
 from greywater.config import Settings
@@ -99,7 +99,8 @@ class Explanation:
     reasons : tuple of Reason
         For an alert those frozen when it was raised.
     rules : tuple of Reason
-        Rules that are shipped and hit the payment, with the values they were judged on, the most severe first.
+        Rules (the detector's, else those that are shipped) that hit the payment, with the values they were judged on,
+        the most severe first.
     seeds : tuple of Reason
         Strongest paths from confirmed launderers known then, over relationships and the parties' own payments.
     counterfactual : Counterfactual or None
@@ -358,7 +359,8 @@ class _Explainer:
 
     def _rules(self, row: pa.Table, payment: Payment) -> tuple[Reason, ...]:
         """The rules that hit the payment; each cites it."""
-        (hits,) = rule_hits(packaged_rules(self._project.file.base_currency), row, self._features)
+        rules = rules_of(self._detector) or packaged_rules(self._project.file.base_currency)
+        (hits,) = rule_hits(rules, row, self._features)
         return tuple(replace(rule_reason(hit), payments=(payment.tx_id,)) for hit in hits)
 
     def _seeds(self, payment: Payment, entity: str) -> tuple[Reason, ...]:

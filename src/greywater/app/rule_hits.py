@@ -5,16 +5,25 @@ from __future__ import annotations
 import pyarrow as pa
 
 from greywater.desk.reasons_beside import RuleHit
+from greywater.detectors.detector import Detector
+from greywater.detectors.hybrid import Hybrid
+from greywater.detectors.rules.rule_detector import RuleDetector
 from greywater.detectors.rules.rule_set import RuleSet
 from greywater.features.catalog import FeatureSet
 from greywater.vocab import currency_exponent
 
-__all__ = ["packaged_rules", "rule_hits"]
+__all__ = ["packaged_rules", "rule_hits", "rules_of"]
 
 
 def packaged_rules(base_currency: str) -> RuleSet:
     """The rules that are shipped, for amounts in a base currency."""
     return RuleSet.load(exponent=currency_exponent(base_currency))
+
+
+def rules_of(detector: Detector) -> RuleSet | None:
+    """The rules that a detector judges by: its own, or those of a part of a hybrid; None where it has none."""
+    parts = detector.parts.values() if isinstance(detector, Hybrid) else (detector,)
+    return next((part.rules for part in parts if isinstance(part, RuleDetector)), None)
 
 
 def rule_hits(rules: RuleSet, rows: pa.Table, features: FeatureSet) -> list[list[RuleHit]]:

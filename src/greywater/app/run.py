@@ -27,6 +27,7 @@ from greywater.app.mandatory import roll_up_with_mandatory
 from greywater.app.parties import Parties, read_parties
 from greywater.app.peer_groups import PeerReader, Segments, learn_peers
 from greywater.app.replaying import feature_set, replay_project
+from greywater.app.rule_hits import rules_of
 from greywater.app.split import Split, split_by_time
 from greywater.app.tracing import note_run
 from greywater.app.truth import Truth
@@ -356,6 +357,7 @@ class _Run:
                 base_currency=self._project.file.base_currency,
                 versions=versions,
                 peers=peers,
+                rules=rules_of(fitted.detector),
                 progress=self._progress,
             )
         )

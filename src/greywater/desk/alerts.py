@@ -38,7 +38,7 @@ class Alert:
     raised_at : datetime
         Event time of the raising payment (UTC).
     reasons : tuple of Reason
-        Strongest first, one to five.
+        Strongest first, one to five; then rules that hit, at most five.
     evidence : tuple of EvidenceRow
         The raising payment, then best first; at most 25.
     picture : str

@@ -241,4 +241,4 @@ def _worded(value: float, unit: str, currency: str) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f}".rstrip("0").rstrip(".") + "%"
+    return "all" if share >= 1 else f"{100 * share:.1f}".rstrip("0").rstrip(".") + "%"
