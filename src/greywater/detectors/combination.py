@@ -175,7 +175,8 @@ class Combination:
         """Raw score of one payment from its scores in order, with the bits of `score`."""
         total = self.bias
         for scale, weight, value in zip(self.scales, self.weights, values, strict=True):
-            total += weight * scale.level(value)
+            if weight:  # what adds 0 changes no bit
+                total += weight * scale.level(value)
         return total
 
     def contributions(self, scores: PartScores) -> Float64Array:

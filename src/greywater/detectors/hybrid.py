@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -225,17 +225,23 @@ class Hybrid:
     def score_row(self, row: Float64Array) -> float:
         """Raw score of one row float64[features] in the order of `names`, with the bits of `score`."""
         fitted = self._known()
+        if fitted.asked is None:
+            fitted.asked = [(places, self._one(name)) for name, places in fitted.weighed.items()]
         values = [float("nan")] * len(fitted.combination.names)
-        for name, places in fitted.weighed.items():
-            part = self._parts[name]
-            one = getattr(part, "score_row", None)
-            if isinstance(part, ManyScores):
-                values[places] = part.row_scores(row, fitted.schema)
-            elif one is not None:
-                values[places] = [float(one(row))]
-            else:
-                values[places] = [float(part.score(_one_row(fitted.schema, row))[0])]
+        for places, ask in fitted.asked:
+            values[places] = ask(row)
         return fitted.combination.score_one(tuple(values))
+
+    def _one(self, name: str) -> Callable[[Float64Array], Sequence[float]]:
+        """How a part is asked for one row; found once, since looking at what a part can do takes longer than asking."""
+        part, schema = self._parts[name], self._known().schema
+        if isinstance(part, ManyScores):
+            many = part.row_scores
+            return lambda row: many(row, schema)
+        one = getattr(part, "score_row", None)
+        if one is not None:
+            return lambda row: (float(one(row)),)
+        return lambda row: (float(part.score(_one_row(schema, row))[0]),)
 
     def mandatory(self, X: TrainingTable) -> NDArray[np.bool_]:
         """Where some part demands an alert whatever the rank, bool[n]."""
@@ -369,6 +375,9 @@ class _Fitted:
     calibrated: Platt | Rank = field(default_factory=lambda: Platt(1.0, 0.0, fitted=False))
     threshold: Threshold = field(default_factory=lambda: Threshold(float("inf"), "share"))
     card: dict[str, Any] = field(default_factory=dict)
+
+    #: How the parts that have some weight are asked for one row; made at the first question.
+    asked: list[tuple[slice, Callable[[Float64Array], Sequence[float]]]] | None = None
 
     @cached_property
     def weighed(self) -> dict[str, slice]:
