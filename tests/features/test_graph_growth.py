@@ -34,6 +34,30 @@ def test_an_arena_that_grows_where_it_lies_changes_no_value(monkeypatch: pytest.
     assert any(grown)
 
 
+@pytest.mark.parametrize("cuts", [[], [1] * 400], ids=["in blocks", "one by one"])
+def test_numbers_that_are_lowered_in_the_middle_of_a_block_change_no_value(
+    monkeypatch: pytest.MonkeyPatch, cuts: list[int]
+) -> None:
+    payments, plan = random_graph(5, 400, 9), plan_of("fan", "temporal_cycle", "scatter_gather", windows=(60, 600))
+    expected = run(plan, payments)
+    for name, value in (("SPARE_ENTRIES", 1), ("SPARE_SHARE", 0.0), ("BLOCK", 16), ("GROW_FROM", 2.0)):
+        monkeypatch.setattr(graph_state, name, value)
+    monkeypatch.setattr(graph_state, "RENUMBER_FROM", 0)
+    make = graph_state.empty_graph
+    monkeypatch.setattr(graph_state, "empty_graph", lambda entries, vertices: make(min(entries, 16), vertices))
+    lowered = []
+    pack = GraphState._pack
+
+    def watched(state: GraphState, bound: int, entries: int, *, slack: bool = True) -> None:
+        before = state._base
+        pack(state, bound, entries, slack=slack)
+        lowered.append(state._base - before)
+
+    monkeypatch.setattr(GraphState, "_pack", watched)
+    assert same_bits(expected, run(plan, payments, cuts)) == []
+    assert sum(lowered) > 0
+
+
 def test_accounts_come_and_go_and_their_rooms_serve_others() -> None:
     """Ten thousand accounts a day, each seen for a day: the arena and the table stay as large as a day needs."""
     plan = plan_of("fan", windows=(3_600,), lateness=0)

@@ -231,6 +231,7 @@ class GraphState:
         vertex_kernels.number(self._table, senders, receivers, arrivals.sender, arrivals.receiver)
         while append(self._graph, arrivals, 0, 1, bound) == 0:
             self._pack(bound, 1)
+            arrivals.seq[0] = self._next - self._base
         self._next += 1
         self._ages.note(self._horizon, 1, 2 if sender != receiver else 0)
         scratch = self._wiped(0)
@@ -274,7 +275,9 @@ class GraphState:
         arrivals.seq[part] = np.arange(first, first + n, dtype=np.int32)
         reached = append(self._graph, arrivals, begin, end, bound)
         while reached < end:
+            base = self._base
             self._pack(bound, end - reached)
+            arrivals.seq[part] -= self._base - base
             reached = append(self._graph, arrivals, reached, end, bound)
         self._next += n
         self._horizon = int(arrivals.least[end - 1]) + self._hold
