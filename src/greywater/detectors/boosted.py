@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, Self
@@ -12,6 +11,7 @@ import numpy as np
 
 from greywater.detectors.calibration import Platt, from_json
 from greywater.detectors.detector import Validation
+from greywater.detectors.fitted import FittedFace
 from greywater.detectors.metrics import calibration, measure_payments
 from greywater.detectors.rows import matrices
 from greywater.detectors.saved import (
@@ -20,6 +20,7 @@ from greywater.detectors.saved import (
     read_folder,
     refuse_other_columns,
     refuse_unusable_labels,
+    refuse_unusable_validation,
     write_folder,
 )
 from greywater.detectors.single_row import TreeArrays
@@ -36,7 +37,21 @@ LIMITS: Final = (
 )
 
 
-class Boosted:
+@dataclass
+class _Fitted:
+    """What fitting left behind."""
+
+    names: tuple[str, ...]
+    booster: Any
+    arrays: TreeArrays
+    platt: Platt
+    threshold: Threshold
+    #: Share of the laundering that is labelled; 1 where payments without a label count as honest.
+    labelled_share: float = 1.0
+    card: dict[str, Any] = field(default_factory=dict)
+
+
+class Boosted(FittedFace[_Fitted]):
     """LightGBM behind the Detector contract; `XGBoosted` is the same on XGBoost.
 
     The score is the raw margin (log-odds before calibration), the probability Platt's sigmoid of it fitted on the
@@ -82,26 +97,6 @@ class Boosted:
         self._costs = (cost_missed, cost_wasted)
         self._fitted: _Fitted | None = None
 
-    @property
-    def card(self) -> dict[str, Any]:
-        """What it was fitted on, with what, how it did on the validation slice, its limits and notes; JSON types."""
-        return dict(self._known().card)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Feature names it was fitted on, in order."""
-        return self._known().names
-
-    @property
-    def threshold(self) -> Threshold:
-        """Where a score becomes a flag."""
-        return self._known().threshold
-
-    def annotate(self, facts: Mapping[str, Any]) -> Self:
-        """Add facts of the run (data version, test measures...) to the card; JSON types."""
-        self._known().card.update(plain(facts))
-        return self
-
     def fit(
         self,
         X: TrainingTable,
@@ -124,9 +119,7 @@ class Boosted:
         """
         labels = _labels(X, y)
         notes: list[str] = []
-        if validation is not None:
-            refuse_other_columns(X.names, validation.X.names, "validation")
-            refuse_unusable_labels(validation.X, np.asarray(validation.y), "validation")
+        refuse_unusable_validation(X, validation)
         judged = validation if validation is not None and 0 < int(np.sum(validation.y)) < len(validation.y) else None
         if judged is None:
             notes.append(
@@ -249,25 +242,6 @@ class Boosted:
         detector._threshold_by = "cost" if threshold.by == "cost" else "f1"
         detector._fitted = _Fitted(names, booster, arrays, platt, threshold, labelled, card)
         return detector
-
-    def _known(self) -> _Fitted:
-        if self._fitted is None:
-            raise DetectorError("the detector is not fitted", mend="call fit, or load a saved one")
-        return self._fitted
-
-
-@dataclass
-class _Fitted:
-    """What fitting left behind."""
-
-    names: tuple[str, ...]
-    booster: Any
-    arrays: TreeArrays
-    platt: Platt
-    threshold: Threshold
-    #: Share of the laundering that is labelled; 1 where payments without a label count as honest.
-    labelled_share: float = 1.0
-    card: dict[str, Any] = field(default_factory=dict)
 
 
 def _labels(X: TrainingTable, y: Int64Array | None) -> Int64Array:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from greywater.detectors.calibration import Platt, Rank, from_json
 from greywater.detectors.combination import Combination, CombinationParameters
 from greywater.detectors.detector import Detector, Validation
+from greywater.detectors.fitted import FittedFace
 from greywater.detectors.hybrid_words import Flags, describe
 from greywater.detectors.part_kinds import load_part
 from greywater.detectors.part_scores import Mandatory, ManyScores, PartScores
@@ -26,7 +27,7 @@ from greywater.detectors.saved import (
     plain,
     read_folder,
     refuse_other_columns,
-    refuse_unusable_labels,
+    refuse_unusable_validation,
     write_folder,
 )
 from greywater.detectors.stretch import Stretch
@@ -81,7 +82,33 @@ class HybridParameters:
         )
 
 
-class Hybrid:
+@dataclass
+class _Fitted:
+    """What fitting left behind."""
+
+    names: tuple[str, ...]
+    used: tuple[str, ...]
+    schema: pa.Schema
+    combination: Combination = field(default_factory=lambda: Combination((), (), (), 0.0, "fused"))
+    calibrated: Platt | Rank = field(default_factory=lambda: Platt(1.0, 0.0, fitted=False))
+    threshold: Threshold = field(default_factory=lambda: Threshold(float("inf"), "share"))
+    card: dict[str, Any] = field(default_factory=dict)
+
+    #: How the parts that have some weight are asked for one row; made at the first question.
+    asked: list[tuple[slice, Callable[[Float64Array], Sequence[float]]]] | None = None
+
+    @cached_property
+    def weighed(self) -> dict[str, slice]:
+        """The parts that have some weight, and where their scores stand among all."""
+        found = {}
+        for name in self.used:
+            mine = [place for place, score in enumerate(self.combination.names) if score.partition(".")[0] == name]
+            if any(self.combination.weights[place] for place in mine):
+                found[name] = slice(mine[0], mine[-1] + 1)
+        return found
+
+
+class Hybrid(FittedFace[_Fitted]):
     """Several detectors as one, behind the Detector contract.
 
     The parts learn from the training slice and are stopped on the earlier part of the validation slice; the second
@@ -123,29 +150,9 @@ class Hybrid:
         self._fitted: _Fitted | None = None
 
     @property
-    def card(self) -> dict[str, Any]:
-        """What it was fitted on, the parts and their weights, how it did on later labels, limits; JSON types."""
-        return dict(self._known().card)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Feature names it was fitted on, in order."""
-        return self._known().names
-
-    @property
-    def threshold(self) -> Threshold:
-        """Where a score becomes a flag."""
-        return self._known().threshold
-
-    @property
     def parts(self) -> dict[str, Detector]:
         """The fitted parts by name."""
         return {name: self._parts[name] for name in self._known().used}
-
-    def annotate(self, facts: Mapping[str, Any]) -> Self:
-        """Add facts of the run (data version, test measures...) to the card; JSON types."""
-        self._known().card.update(plain(facts))
-        return self
 
     def fit(
         self,
@@ -164,9 +171,7 @@ class Hybrid:
         DetectorError
             No part can be fitted, or columns or labels do not fit.
         """
-        if validation is not None:
-            refuse_other_columns(X.names, validation.X.names, "validation")
-            refuse_unusable_labels(validation.X, np.asarray(validation.y), "validation")
+        refuse_unusable_validation(X, validation)
         labelled = y is not None and 0 < int(np.sum(y)) < len(y)
         stopping, later = _halves(validation, self._parameters.stop_share)
         notes: list[str] = []
@@ -344,11 +349,6 @@ class Hybrid:
         detector._fitted = _Fitted(names, tuple(parts), schema, combination, calibrated, threshold, card)
         return detector
 
-    def _known(self) -> _Fitted:
-        if self._fitted is None:
-            raise DetectorError("the detector is not fitted", mend="call fit, or load a saved one")
-        return self._fitted
-
     def _calibrate(self, score: Float64Array, truth: Int64Array) -> Flags:
         """Set calibration and threshold from the slice that the second level learned from."""
         fitted = self._known()
@@ -362,32 +362,6 @@ class Hybrid:
             fitted.calibrated = Rank.fit(score)
             fitted.threshold = Threshold.highest(score, self._parameters.alert_share)
         return Flags(score, fitted.calibrated(score), fitted.threshold.value, self._costs)
-
-
-@dataclass
-class _Fitted:
-    """What fitting left behind."""
-
-    names: tuple[str, ...]
-    used: tuple[str, ...]
-    schema: pa.Schema
-    combination: Combination = field(default_factory=lambda: Combination((), (), (), 0.0, "fused"))
-    calibrated: Platt | Rank = field(default_factory=lambda: Platt(1.0, 0.0, fitted=False))
-    threshold: Threshold = field(default_factory=lambda: Threshold(float("inf"), "share"))
-    card: dict[str, Any] = field(default_factory=dict)
-
-    #: How the parts that have some weight are asked for one row; made at the first question.
-    asked: list[tuple[slice, Callable[[Float64Array], Sequence[float]]]] | None = None
-
-    @cached_property
-    def weighed(self) -> dict[str, slice]:
-        """The parts that have some weight, and where their scores stand among all."""
-        found = {}
-        for name in self.used:
-            mine = [place for place, score in enumerate(self.combination.names) if score.partition(".")[0] == name]
-            if any(self.combination.weights[place] for place in mine):
-                found[name] = slice(mine[0], mine[-1] + 1)
-        return found
 
 
 def part_contributions(hybrid: Hybrid, X: TrainingTable) -> PartScores:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, Self
@@ -12,6 +11,7 @@ import numpy as np
 
 from greywater.detectors.calibration import Platt, Rank, from_json
 from greywater.detectors.detector import Validation
+from greywater.detectors.fitted import FittedFace
 from greywater.detectors.forest import Forest, Preparation
 from greywater.detectors.metrics import calibration, measure_payments
 from greywater.detectors.rows import RowReader, matrices
@@ -21,7 +21,7 @@ from greywater.detectors.saved import (
     plain,
     read_folder,
     refuse_other_columns,
-    refuse_unusable_labels,
+    refuse_unusable_validation,
     unpack_arrays,
     write_folder,
 )
@@ -74,7 +74,18 @@ class IsolationParameters:
             )
 
 
-class Isolation:
+@dataclass
+class _Fitted:
+    """What fitting left behind."""
+
+    names: tuple[str, ...]
+    forest: Forest
+    calibrated: Platt | Rank
+    threshold: Threshold
+    card: dict[str, Any] = field(default_factory=dict)
+
+
+class Isolation(FittedFace[_Fitted]):
     """scikit-learn's IsolationForest behind the Detector contract (Liu, Ting & Zhou 2008).
 
     The score is `-score_samples`, in (0, 1), higher = more unusual. The probability is the rank among the payments of
@@ -115,26 +126,6 @@ class Isolation:
         self._costs = (cost_missed, cost_wasted)
         self._fitted: _Fitted | None = None
 
-    @property
-    def card(self) -> dict[str, Any]:
-        """What it was fitted on, with what, its limits and notes; JSON types."""
-        return dict(self._known().card)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Feature names it was fitted on, in order."""
-        return self._known().names
-
-    @property
-    def threshold(self) -> Threshold:
-        """Where a score becomes a flag."""
-        return self._known().threshold
-
-    def annotate(self, facts: Mapping[str, Any]) -> Self:
-        """Add facts of the run (data version, test measures...) to the card; JSON types."""
-        self._known().card.update(plain(facts))
-        return self
-
     def fit(
         self,
         X: TrainingTable,
@@ -156,9 +147,7 @@ class Isolation:
             raise DetectorError(
                 f"the table has {X.rows} rows and {len(X.names)} columns", where="X", mend="give at least one of each"
             )
-        if validation is not None:
-            refuse_other_columns(X.names, validation.X.names, "validation")
-            refuse_unusable_labels(validation.X, np.asarray(validation.y), "validation")
+        refuse_unusable_validation(X, validation)
         rows = self._draw(X.rows, weight)
         if progress is not None:
             progress.step("grow isolation trees", self._parameters.trees)
@@ -254,11 +243,6 @@ class Isolation:
         detector._fitted = _Fitted(names, forest, calibrated, threshold, card)
         return detector
 
-    def _known(self) -> _Fitted:
-        if self._fitted is None:
-            raise DetectorError("the detector is not fitted", mend="call fit, or load a saved one")
-        return self._fitted
-
     def _draw(self, count: int, weight: Float64Array | None) -> Int64Array:
         """Positions of the sample: one at random from each equal stretch of the slice."""
         allowed = np.arange(count)
@@ -308,14 +292,3 @@ class Isolation:
         fitted.card["measures"] = plain(asdict(measures))
         fitted.card["calibration"] = plain(asdict(calibration(truth, fitted.calibrated(score))))
         return ["The labels of the validation slice calibrated the score; the forest itself saw none."]
-
-
-@dataclass
-class _Fitted:
-    """What fitting left behind."""
-
-    names: tuple[str, ...]
-    forest: Forest
-    calibrated: Platt | Rank
-    threshold: Threshold
-    card: dict[str, Any] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from greywater.detectors.detector import Validation
 from greywater.errors import DetectorError, StoreError
 from greywater.vocab import TrainingTable
 
@@ -21,6 +22,7 @@ __all__ = [
     "read_folder",
     "refuse_other_columns",
     "refuse_unusable_labels",
+    "refuse_unusable_validation",
     "unpack_arrays",
     "write_folder",
 ]
@@ -139,6 +141,13 @@ def refuse_unusable_labels(X: TrainingTable, y: np.ndarray[Any, Any], where: str
         raise DetectorError(f"{y.shape} labels do not fit {X.rows} rows", where=where, mend="give one label a row")
     if not bool(np.isin(y, (0, 1)).all()):
         raise DetectorError("labels must be 0 or 1", where=where, mend="leave rows without a label out")
+
+
+def refuse_unusable_validation(X: TrainingTable, validation: Validation | None) -> None:
+    """Raise a DetectorError where a validation slice has other columns, or labels that are not one 0 or 1 a row."""
+    if validation is not None:
+        refuse_other_columns(X.names, validation.X.names, "validation")
+        refuse_unusable_labels(validation.X, np.asarray(validation.y), "validation")
 
 
 def plain(value: Any) -> Any:

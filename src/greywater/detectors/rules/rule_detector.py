@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, Self
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from greywater.detectors.calibration import Platt, Rank, from_json
 from greywater.detectors.detector import Validation
+from greywater.detectors.fitted import FittedFace
 from greywater.detectors.metrics import calibration, measure_payments
 from greywater.detectors.rules.compiling import Words
 from greywater.detectors.rules.hits import RuleHits, weights_of
@@ -21,7 +22,7 @@ from greywater.detectors.saved import (
     plain,
     read_folder,
     refuse_other_columns,
-    refuse_unusable_labels,
+    refuse_unusable_validation,
     write_folder,
 )
 from greywater.detectors.threshold import Threshold, require_costs
@@ -51,7 +52,7 @@ class _Fitted:
     card: dict[str, Any] = field(default_factory=dict)
 
 
-class RuleDetector:
+class RuleDetector(FittedFace[_Fitted]):
     """Rules as a detector.
 
     The score of a payment is the sum of 2^(severity - 1) over the rules that are on and that it hits: one hit of
@@ -88,26 +89,6 @@ class RuleDetector:
         self._costs = (cost_missed, cost_wasted)
         self._fitted: _Fitted | None = None
 
-    @property
-    def card(self) -> dict[str, Any]:
-        """Its rules, which are off and why, its measures, limits and notes; JSON types."""
-        return dict(self._known().card)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Feature names it was fitted on, in order."""
-        return self._known().names
-
-    @property
-    def threshold(self) -> Threshold:
-        """Where a score becomes a flag."""
-        return self._known().threshold
-
-    def annotate(self, facts: Mapping[str, Any]) -> Self:
-        """Add facts of the run (data version, test measures...) to the card; JSON types."""
-        self._known().card.update(plain(facts))
-        return self
-
     def fit(
         self,
         X: TrainingTable,
@@ -129,9 +110,7 @@ class RuleDetector:
             raise DetectorError(
                 f"the table has {X.rows} rows and {len(X.names)} columns", where="X", mend="give at least one of each"
             )
-        if validation is not None:
-            refuse_other_columns(X.names, validation.X.names, "validation")
-            refuse_unusable_labels(validation.X, np.asarray(validation.y), "validation")
+        refuse_unusable_validation(X, validation)
         if progress is not None:
             progress.step("bind rules", len(self.rules.rules))
             progress.advance(len(self.rules.rules))
@@ -248,11 +227,6 @@ class RuleDetector:
             raise DetectorError(f"the description is damaged: {error}", where=str(folder), mend=MEND) from error
         detector._threshold_by = "cost" if threshold.by == "cost" else "f1"
         return detector
-
-    def _known(self) -> _Fitted:
-        if self._fitted is None:
-            raise DetectorError("the detector is not fitted", mend="call fit, or load a saved one")
-        return self._fitted
 
     def _calibrate(self, X: TrainingTable, validation: Validation | None) -> list[str]:
         """Set calibration and threshold; return what to say about how."""
