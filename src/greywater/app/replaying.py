@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -10,18 +11,20 @@ import pyarrow as pa
 
 from greywater.app.attributes import AttributeColumns, open_attributes
 from greywater.app.known_launderers import known_for
+from greywater.app.relations import RelationColumns
 from greywater.app.truth import Truth, TruthReader
 from greywater.app.wiring import Project
 from greywater.config import Settings
 from greywater.features.attributes import AttributeJoin
 from greywater.features.catalog import FeatureSet, payment_features
 from greywater.features.engine import Engine
+from greywater.features.relations import RelationJoin
 from greywater.kernels.compile import cache_is_cold
 from greywater.pipeline.replay import BLOCK_ROWS, Replayed, replay
 from greywater.stores.blocks import BlockWriter, FeatureBlocks
-from greywater.vocab import Progress
+from greywater.vocab import FeatureBlock, Progress
 
-__all__ = ["FeatureRows", "feature_set", "replay_project"]
+__all__ = ["FeatureRows", "feature_set", "replay_project", "replay_through"]
 
 
 @dataclass(frozen=True)
@@ -75,29 +78,66 @@ def replay_project(
     FeatureRows
         Without a row where no payment between two accounts of the bank is recorded.
     """
+    with BlockWriter(folder, features.names, fingerprint=features.fingerprint) as writer:
+        engine_set = replace(features, attributes=())
+        replayed, truth = replay_through(project, engine_set, writer.append, progress, attributes=attributes)
+    return FeatureRows(features, FeatureBlocks.open(folder), replayed, truth)
+
+
+def replay_through(
+    project: Project,
+    features: FeatureSet,
+    sink: Callable[[FeatureBlock], None],
+    progress: Progress,
+    *,
+    attributes: AttributeJoin | None = None,
+    relations: RelationJoin | None = None,
+    doing: str = "working out features",
+) -> tuple[Replayed, Truth | None]:
+    """Replay the whole ledger through an engine into `sink`, with columns of parties beside those of the engine.
+
+    Parameters
+    ----------
+    project : Project
+        Open for reading.
+    features : FeatureSet
+        What the engine works out; without attributes.
+    sink : callable
+        Takes the blocks: the engine's columns, those of `attributes`, those of `relations`.
+    progress : Progress
+        Told how far it is.
+    attributes, relations : AttributeJoin, RelationJoin, optional
+        What is joined to each payment as of its moment.
+    doing : str
+        What the progress calls it.
+
+    Returns
+    -------
+    Replayed, Truth or None
+        None where no label is recorded, or no payment can be scored.
+    """
     if cache_is_cold():
         progress.say("compiling the kernels for this machine: once, a minute or two")
-    progress.step("working out features", project.ledger.next_seq)
+    progress.step(doing, project.ledger.next_seq)
     reader = TruthReader.open(project.tables)
-    engine = Engine(replace(features, attributes=()), threads=project.settings.worker_threads)
+    engine = Engine(features, threads=project.settings.worker_threads)
     known = known_for(features, project.tables, project.ledger)
     if known is not None:
         engine.know(known)
-    with BlockWriter(folder, features.names, fingerprint=features.fingerprint) as writer:
-        beside = AttributeColumns(attributes, writer.append) if attributes is not None else None
+    watching: list[Callable[[pa.RecordBatch], None]] = [reader.watch]
+    beside: RelationColumns | AttributeColumns
+    if relations is not None:
+        beside = RelationColumns(relations, sink)
+        sink = beside.append
+        watching.append(beside.watch)
+    if attributes is not None:
+        beside = AttributeColumns(attributes, sink)
+        sink = beside.append
+        watching.append(beside.watch)
 
-        def watch(batch: pa.RecordBatch) -> None:
-            reader.watch(batch)
-            if beside is not None:
-                beside.watch(batch)
+    def watch(batch: pa.RecordBatch) -> None:
+        for each in watching:
+            each(batch)
 
-        replayed = replay(
-            project.ledger,
-            engine,
-            writer.append if beside is None else beside.append,
-            watch=watch,
-            block_rows=BLOCK_ROWS,
-            progress=progress,
-        )
-    truth = reader.targets(replayed) if reader.labelled and len(replayed.seq) else None
-    return FeatureRows(features, FeatureBlocks.open(folder), replayed, truth)
+    replayed = replay(project.ledger, engine, sink, watch=watch, block_rows=BLOCK_ROWS, progress=progress)
+    return replayed, reader.targets(replayed) if reader.labelled and len(replayed.seq) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +16,11 @@ import pyarrow.compute as pc
 
 from greywater._version import __version__
 from greywater.access.policy import require
-from greywater.app.attributes import AttributeColumns
 from greywater.app.audit import audited
 from greywater.app.ingest_request import Silent
-from greywater.app.known_launderers import known_for
-from greywater.app.relations import RelationColumns, open_relations
-from greywater.app.replaying import feature_set
-from greywater.app.truth import Truth, TruthReader
+from greywater.app.relations import open_relations
+from greywater.app.replaying import feature_set, replay_through
+from greywater.app.truth import Truth
 from greywater.app.wiring import Project, open_project
 from greywater.config import Settings
 from greywater.detectors.rules.back_test import BackTest, History, HitLog, back_test
@@ -32,11 +30,9 @@ from greywater.detectors.rules.rule_set import RuleSet
 from greywater.detectors.rules.tuning import Tuned, change_record, grid_of, tune, variants
 from greywater.errors import FormatError, StoreError, UsageError
 from greywater.features.catalog import FeatureSet, payments_v3
-from greywater.features.engine import Engine
 from greywater.features.relations import RelationJoin
 from greywater.features.requests import is_request, parse_request
-from greywater.kernels.compile import cache_is_cold
-from greywater.pipeline.replay import BLOCK_ROWS, Replayed, replay
+from greywater.pipeline.replay import Replayed
 from greywater.stores.durable import make_folder, store_errors, write_whole_text
 from greywater.stores.project_file import ProjectFile
 from greywater.vocab import Actor, FeatureBlock, Int64Array, Progress, currency_exponent
@@ -316,36 +312,8 @@ def _history(project: Project, rules: RuleSet, progress: Progress) -> tuple[HitL
         rows = block.columns if block.scored.all() else block.columns.filter(pa.array(block.scored))
         log.add(bound.evaluate(rows))
 
-    taken: Callable[[FeatureBlock], None] = sink
-    reader = TruthReader.open(project.tables)
-    watching: list[Callable[[pa.RecordBatch], None]] = [reader.watch]
-    if relations is not None:
-        related = RelationColumns(relations, taken)
-        taken = related.append
-        watching.append(related.watch)
-    if attributes is not None:
-        beside = AttributeColumns(attributes, taken)
-        taken = beside.append
-        watching.append(beside.watch)
-
-    def watch(batch: pa.RecordBatch) -> None:
-        for each in watching:
-            each(batch)
-
-    if cache_is_cold():
-        progress.say("compiling the kernels for this machine: once, a minute or two")
-    progress.step("trying rules on history", project.ledger.next_seq)
-    engine = Engine(needed, threads=project.settings.worker_threads)
-    known = known_for(needed, project.tables, project.ledger)
-    if known is not None:
-        engine.know(known)
-    replayed = replay(
-        project.ledger,
-        engine,
-        taken,
-        watch=watch,
-        block_rows=BLOCK_ROWS,
-        progress=progress,
+    replayed, truth = replay_through(
+        project, needed, sink, progress, attributes=attributes, relations=relations, doing="trying rules on history"
     )
     if not len(replayed.seq):
         raise StoreError(
@@ -353,7 +321,6 @@ def _history(project: Project, rules: RuleSet, progress: Progress) -> tuple[HitL
             where=str(project.folder),
             mend="record payments: greywater ingest PATH",
         )
-    truth = reader.targets(replayed) if reader.labelled else None
     history = History(replayed.time_us, replayed.sender, replayed.receiver, None if truth is None else truth.y)
     return log, history, truth, replayed
 
