@@ -14,6 +14,7 @@ from greywater.formats.mapping import read_mapping
 from greywater.formats.resolution import day_stamped
 from greywater.formats.source import Source, check_file
 from greywater.formats.tabular import Table, open_table
+from greywater.formats.text import shown_columns
 from greywater.formats.times import DAY_US
 
 __all__ = ["FORMATS", "open_source"]
@@ -105,7 +106,8 @@ def _choose(table: Table, format: str | None) -> str:
         if not missing:
             return format
         raise FormatError(
-            f"the columns {', '.join(missing)} of the format {format} are missing; found are {_shown(table)}",
+            f"the columns {', '.join(missing)} of the format {format} are missing; "
+            f"found are {shown_columns(table.columns)}",
             where=str(table.path),
             mend="give another format, or say in a mapping file (--mapping) which column is what",
         )
@@ -116,12 +118,7 @@ def _choose(table: Table, format: str | None) -> str:
     order = sorted(lacking, key=lambda name: len(lacking[name]) / len(_KNOWN[name].needs))
     tried = "; ".join(f"{name} lacks {', '.join(lacking[name])}" for name in order)
     raise FormatError(
-        f"the columns {_shown(table)} are those of no known format: {tried}",
+        f"the columns {shown_columns(table.columns)} are those of no known format: {tried}",
         where=str(table.path),
         mend="say in a mapping file (--mapping FILE, see docs/formats.md) which column is what",
     )
-
-
-def _shown(table: Table) -> str:
-    shown = ", ".join(table.columns[:20])
-    return shown + (", ..." if len(table.columns) > 20 else "")

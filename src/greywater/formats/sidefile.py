@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from greywater.errors import EmptyInputError, FormatError
 from greywater.formats.source import check_file
 from greywater.formats.tabular import BadRow, Table, open_table
-from greywater.formats.text import as_text, shorten
+from greywater.formats.text import as_text, shorten, shown_columns
 from greywater.formats.times import TIME_REASONS, TimeRule, read_times
 from greywater.formats.timetext import MISSING, OK
 from greywater.vocab import REJECTED_SCHEMA, Int64Array
@@ -99,7 +99,7 @@ class SideFile:
         missing = [name for name in names if not self.has(name)]
         if missing:
             accepted = "; ".join(f"{name}: {' or '.join(self._synonyms[name])}" for name in missing)
-            found = f"{what} needs the column {' and '.join(missing)}; found {', '.join(self.headers)[:300]}"
+            found = f"{what} needs the column {' and '.join(missing)}; found {shown_columns(self.headers)}"
             raise FormatError(found, where=str(self.path), mend=f"name the columns like this: {accepted}")
 
     def text(self, name: str) -> pa.Array:

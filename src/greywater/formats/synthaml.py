@@ -15,7 +15,7 @@ from greywater.errors import FormatError
 from greywater.formats.sidefile import normal_name
 from greywater.formats.source import check_file
 from greywater.formats.tabular import BadRow, RawChunk, Table, open_table
-from greywater.formats.text import as_text, shorten
+from greywater.formats.text import as_text, shorten, shown_columns
 from greywater.formats.times import TIME_REASONS, TimeRule, read_times
 from greywater.formats.timetext import OK
 from greywater.vocab import REJECTED_SCHEMA, Float64Array, Int64Array
@@ -108,7 +108,7 @@ def read_alert_transactions(path: Path | str, *, most_rejected: int = 1_000) -> 
     missing = [name for name in _HEADERS if name not in headers]
     if missing:
         raise FormatError(
-            f"transactions of alerts need the column {' and '.join(missing)}; found {', '.join(table.columns)[:300]}",
+            f"transactions of alerts need the column {' and '.join(missing)}; found {shown_columns(table.columns)}",
             where=str(path),
             mend="name the columns AlertID, Timestamp, Entry, Type, Size",
         )

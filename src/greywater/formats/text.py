@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -9,10 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["as_text", "decode", "map_codes", "shorten", "text_bytes"]
+__all__ = ["as_text", "decode", "map_codes", "shorten", "shown_columns", "text_bytes"]
 
 #: How many characters of a bad value are kept.
 VALUE_LENGTH: Final = 200
+#: Of the names of columns in a message: how many, and how many characters of each.
+MOST_NAMES, LONGEST_NAME = 20, 40
 
 
 def as_text(column: pa.Array) -> pa.Array:
@@ -125,3 +128,15 @@ def _is_utf8(value: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def shown_columns(names: Sequence[str]) -> str:
+    """Column names for a message: the first twenty, none longer than a line can hold; a broken file may have any.
+
+    Examples
+    --------
+    >>> shown_columns(["a", "b"]), len(shown_columns(["x" * 5_000] * 50)) < 1_000
+    ('a, b', True)
+    """
+    shown = ", ".join(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in names[:MOST_NAMES])
+    return shown + (", ..." if len(names) > MOST_NAMES else "")
