@@ -33,6 +33,8 @@ from report import table, write_section
 from valkey_server import running_server, server_program
 
 FEATURES = 10
+#: Rounds of single calls, of which the quietest counts.
+ROUNDS = 10
 GROUP = FeatureGroup(
     "one", 1, ("customer",), ("string",), tuple(FeatureField(f"f{k}", "float64") for k in range(FEATURES))
 )
@@ -84,13 +86,16 @@ class OneGroup:
 
 
 def microseconds(ask: Callable[[Any], Any], questions: Sequence[Any]) -> float:
-    """Median of the wall times of single calls."""
-    times = []
-    for question in questions:
-        begun = time.perf_counter()
-        ask(question)
-        times.append(time.perf_counter() - begun)
-    return median(times) * 1e6
+    """Median of the wall times of single calls, in the quietest of some rounds: the host takes its share of others."""
+    medians = []
+    for first in range(ROUNDS):
+        times = []
+        for question in questions[first::ROUNDS]:
+            begun = time.perf_counter()
+            ask(question)
+            times.append(time.perf_counter() - begun)
+        medians.append(median(times))
+    return min(medians) * 1e6
 
 
 def questions(entities: int, reads: int) -> tuple[list[Any], list[Any]]:
@@ -243,7 +248,8 @@ def main() -> None:
         lines.append((name, f"{load:,.0f}", f"{one:.1f}", f"{hundred:.0f}", matrix, ratio))
     load_average = f"Load average {begun_at:.0f} when it began, {os.getloadavg()[0]:.0f} when it ended."
     head = ("store", "rows/s of CPU loaded", "us, 1 entity", "us, 100", "us, 100 as a matrix", "against LMDB")
-    text = f"{given.entities:,} entities of {FEATURES} float64 features, keys at random, medians of single calls. "
+    text = f"{given.entities:,} entities of {FEATURES} float64 features, keys at random, medians of single calls in "
+    text += f"the quietest of {ROUNDS} rounds. "
     text += f"{load_average}\n\n"
     text += table(head, lines) + "\n\nWindow values of an account:\n\n"
     text += table(("what", ""), windows(given.payments))
