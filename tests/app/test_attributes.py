@@ -10,9 +10,10 @@ import pyarrow as pa
 import pytest
 
 import greywater as gw
-from greywater.app.attributes import AttributeColumns, open_attributes
+from greywater.app.attributes import open_attributes
 from greywater.app.check import check
 from greywater.app.ingest import IngestRequest
+from greywater.app.joining import JoinedColumns
 from greywater.app.run import RunRequest
 from greywater.app.run import run as do_the_job
 from greywater.app.wiring import open_project
@@ -131,7 +132,7 @@ def test_columns_go_beside_the_features_block_by_block(desk: Any) -> None:
     with open_project(desk.settings, Actor()) as project:
         join = open_attributes(project.tables)
         assert join is not None
-        beside = AttributeColumns(join, came.append)
+        beside = JoinedColumns([join], came.append)
         for batch in project.ledger.scan(["seq", "event_time", "sender", "receiver"], batch_rows=2):
             beside.watch(batch)
         for begin, rows in ((0, 2), (2, 1)):

@@ -14,6 +14,8 @@ from greywater.app.run import RunOutcome
 from greywater.app.split import cut_at, split_by_time
 from greywater.app.wiring import open_project
 from greywater.config import Settings
+from greywater.detectors.hybrid import Hybrid
+from greywater.detectors.loading import load_detector
 from greywater.errors import AccessDeniedError, EmptyInputError, StoreError, UsageError
 from greywater.featurestore.lineage import Lineage
 from greywater.stores.feature_records import FeatureRecords
@@ -21,8 +23,8 @@ from greywater.stores.records import Records
 from greywater.vocab import Actor, Counts
 
 KEYS = {
-    "source", "counts", "split", "detector", "features", "budget", "metrics", "alerts", "run", "versions", "warnings",
-    "timings", "peak_rss_mb",
+    "source", "counts", "split", "detector", "features", "budget", "metrics", "alerts", "queue", "run", "versions",
+    "warnings", "timings", "peak_rss_mb",
 }  # fmt: skip
 METRICS = {
     "average_precision", "precision", "recall", "f1", "f2", "confusion", "precision_at_budget", "recall_at_budget",
@@ -59,6 +61,30 @@ def test_with_labels_the_hybrid_judges_and_is_measured(labelled: tuple[RunOutcom
     positives = outcome.verdict.metrics["laundering_payments"]
     assert outcome.verdict.metrics["average_precision"] > 2 * positives / outcome.verdict.metrics["payments"]
     assert outcome.verdict.metrics["roc_auc"] > 0.6
+
+
+def test_relations_and_known_launderers_join_the_features(labelled: tuple[RunOutcome, Path]) -> None:
+    outcome, store = labelled
+    assert outcome.features.joined == ("relations", "suspicion")
+    assert {"sender.related_launderers", "pair.related", "receiver.suspicion"} <= set(outcome.features.names)
+    assert outcome.features.asked
+    detector = load_detector(store / "projects" / "default" / "models" / outcome.run_id)
+    assert isinstance(detector, Hybrid)
+    assert set(detector.parts) == {"boosted", "isolation", "rules", "trust"}
+    assert "Anti-TrustRank" in outcome.fitted.name
+
+
+def test_alerts_become_cases(labelled: tuple[RunOutcome, Path]) -> None:
+    outcome, _ = labelled
+    queue = run_in_json(outcome)["queue"]
+    ids = [alert.id for alert in outcome.alerts]
+    assert sorted(name for case in queue["cases"] for name in case["alerts"]) == sorted(ids)
+    assert [case["rank"] for case in queue["cases"]] == list(range(1, len(queue["cases"]) + 1))
+    assert {case["level"] for case in queue["cases"]} <= {"critical", "high", "medium", "low", "minimal"}
+    assert queue["hibernation"]["reported"] > 0
+    assert queue["assumptions"]
+    awake = [case["value_per_hour"] for case in queue["cases"] if case["place"] == "work"]
+    assert awake == sorted(awake, reverse=True)
 
 
 def test_json_is_stable_and_plain(labelled: tuple[RunOutcome, Path]) -> None:
@@ -138,6 +164,7 @@ def test_the_report_is_one_file_that_needs_no_network(labelled: tuple[RunOutcome
     write_report(Actor(), settings, run_report(outcome), tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
     assert outcome.alerts[0].entity in text
+    assert "hours of work" in text
     for outside in ('src="http', "src='http", 'href="http', "@import", "url(http"):
         assert outside not in text
 
@@ -163,6 +190,7 @@ def test_without_labels_an_isolation_forest_says_why_it_was_used(world: Path, tm
     assert len(outcome.alerts) == 25
     assert outcome.split.alerting == outcome.split.train
     assert run_in_json(outcome)["metrics"] is None
+    assert run_in_json(outcome)["queue"]["hibernation"] is None
     assert {alert.kind for alert in outcome.alerts} == {"account"}
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from greywater.app.ingest import IngestRequest, ingest
-from greywater.app.rules import BackTestRequest, RulePlace, TuneRequest, project_rules, run_back_test, tune_rule
+from greywater.app.rule_place import RulePlace, project_rules
+from greywater.app.rules import BackTestRequest, TuneRequest, run_back_test, tune_rule
 from greywater.config import Settings
 from greywater.errors import AccessDeniedError, FormatError, UsageError
 from greywater.vocab import Actor

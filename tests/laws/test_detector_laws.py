@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from greywater.detectors.association import Association
 from greywater.detectors.boosted import Boosted, BoostedParameters
 from greywater.detectors.detector import Detector, Validation
 from greywater.detectors.hybrid import Hybrid
@@ -24,8 +25,8 @@ from greywater.errors import DetectorError
 from greywater.stores.blocks import BlockWriter, FeatureBlocks, TableRows
 from greywater.vocab import FeatureBlock, Float64Array, Int64Array
 
-KINDS = ("boosted", "xgboosted", "isolation", "hybrid", "rules")
-NAMES = ("sender.out.sum.1d", "sender.out.count.1d", "receiver.in.mean.7d", "payment.channel", "constant", "undefined")
+KINDS = ("boosted", "xgboosted", "isolation", "hybrid", "rules", "trust")
+NAMES = ("sender.suspicion", "sender.out.count.1d", "receiver.suspicion", "payment.channel", "constant", "undefined")
 
 
 def new(kind: str, *, seed: int = 7, threads: int = 1) -> Any:
@@ -37,6 +38,8 @@ def new(kind: str, *, seed: int = 7, threads: int = 1) -> Any:
             seed=seed,
             threads=threads,
         )
+    if kind == "trust":
+        return Association()
     if kind == "rules":
         return RuleDetector(RuleSet((rule("sum", f"{NAMES[0]} > 2000", 3), rule("many", f"{NAMES[1]} >= 8", 2))))
     return Isolation(IsolationParameters(trees=40, sample_rows=1_000), seed=seed, threads=threads)
@@ -98,7 +101,7 @@ def test_the_same_seed_gives_the_same_scores_on_any_number_of_threads(
     assert once.tobytes() == again.tobytes()
     # XGBoost parts the planted rows perfectly, and the same way, whatever it is shown of the honest ones; rules draw
     # nothing.
-    assert kind in ("xgboosted", "rules") or not np.array_equal(once, fitted(kind, seed=8).score(later[0]))
+    assert kind in ("xgboosted", "rules", "trust") or not np.array_equal(once, fitted(kind, seed=8).score(later[0]))
 
 
 def test_probability_keeps_the_order_of_the_score(detector: Detector, later: tuple[TableRows, Int64Array]) -> None:
@@ -183,7 +186,7 @@ def test_other_columns_are_refused(detector: Detector, change: Any, match: str) 
 def test_columns_that_say_nothing_give_one_score(kind: str) -> None:
     rows = 300
     y = (np.arange(rows) % 7 == 0).astype(np.int64)
-    dull = TableRows(pa.table({"constant": np.ones(rows), "undefined": np.full(rows, np.nan)}))
+    dull = TableRows(pa.table({name: np.full(rows, np.nan if name == "undefined" else 1.0) for name in NAMES}))
     made = new(kind).fit(dull, y, validation=Validation(dull, y))
     assert len(np.unique(made.score(dull))) == 1
     assert np.isfinite(made.probability(dull)).all()
@@ -222,9 +225,13 @@ def test_the_card_is_json_and_says_what_was_done(detector: Detector) -> None:
 def test_a_damaged_folder_is_refused_with_its_mend(kind: str, damage: str, tmp_path: Path) -> None:
     made = fitted(kind)
     made.save(tmp_path)
-    model = next(path for path in tmp_path.rglob("*.*") if path.name != "detector.json")
     description = tmp_path / "detector.json"
-    if damage == "model":
+    model = next((path for path in tmp_path.rglob("*.*") if path.name != "detector.json"), None)
+    if model is None and damage == "model":
+        description.write_text("{}")
+    elif model is None and damage == "missing":
+        description.unlink()
+    elif damage == "model":
         content = bytearray(model.read_bytes())
         content[len(content) // 2] ^= 1
         model.write_bytes(content)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Final, Literal
 
 import pyarrow as pa
@@ -18,10 +17,9 @@ from greywater.vocab import (
     ATTRIBUTE_SCHEMA,
     ATTRIBUTE_WORD_SCHEMA,
     REJECTED_SCHEMA,
-    FeatureBlock,
 )
 
-__all__ = ["NAMES", "WORDS", "AttributeColumns", "code_attributes", "open_attributes"]
+__all__ = ["NAMES", "WORDS", "code_attributes", "open_attributes"]
 
 #: Tables of the project beside `attributes` itself.
 NAMES: Final = "attribute_names"
@@ -118,38 +116,6 @@ def open_attributes(
     attributes = [Attribute(name, kind, tuple(words.get(name, ()))) for name, kind in chosen]
     accounts = tables.read("accounts", ["account", "customer", "known_since", "after_seq"])
     return AttributeJoin(attributes, ATTRIBUTE_SCHEMA.empty_table() if records is None else records, accounts)
-
-
-class AttributeColumns:
-    """Puts attribute columns beside the feature columns of a replay.
-
-    Parameters
-    ----------
-    join : AttributeJoin
-        The attributes.
-    sink : callable
-        Takes the widened blocks.
-
-    Notes
-    -----
-    `watch` must see each batch of payments before `append` gets its block, in the same order; the two may be called
-    from different threads.
-    """
-
-    def __init__(self, join: AttributeJoin, sink: Callable[[FeatureBlock], None]) -> None:
-        self._join = join
-        self._sink = sink
-        self._waiting: deque[list[pa.Array]] = deque()
-
-    def watch(self, payments: pa.RecordBatch) -> None:
-        """Work out the columns of the next block."""
-        self._waiting.append(self._join.columns(payments))
-
-    def append(self, block: FeatureBlock) -> None:
-        """Widen a block and pass it on."""
-        columns = [*block.columns.columns, *self._waiting.popleft()]
-        names = [*block.columns.schema.names, *self._join.names]
-        self._sink(FeatureBlock(block.seq, pa.RecordBatch.from_arrays(columns, names=names), block.scored))
 
 
 def _names(tables: Tables) -> dict[str, tuple[Kind, bool]]:

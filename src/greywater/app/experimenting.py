@@ -8,7 +8,8 @@ from typing import Any
 
 from greywater.app.audit import audited
 from greywater.app.ingest import Silent
-from greywater.app.replaying import FeatureRows, feature_set, replay_project
+from greywater.app.joining import project_features
+from greywater.app.replaying import FeatureRows, replay_project
 from greywater.app.split import split_by_time
 from greywater.app.wiring import open_project
 from greywater.app.workplace import open_workplace
@@ -76,8 +77,7 @@ def experiment(
         ) as place,
     ):
         detail["run"] = place.run_id
-        features, attributes, _ = feature_set(project)
-        made = replay_project(project, features, attributes, place.folder, told)
+        made = replay_project(project, project_features(project), place.folder, told)
         train, validation, test = _slices(made)
 
         def make() -> Boosted:

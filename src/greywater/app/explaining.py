@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from greywater.access.policy import require
-from greywater.app.attributes import open_attributes
 from greywater.app.audit import audited
+from greywater.app.joining import joins_of
 from greywater.app.keeping import KeptRun, kept_runs, read_run
 from greywater.app.known_launderers import known_for
 from greywater.app.parties import Parties, read_parties
@@ -272,7 +272,8 @@ class _Explainer:
         """Replay the ledger up to the payment."""
         if self._progress is not None:
             self._progress.step("working out what it saw", self._seq + 1)
-        engine = Engine(replace(self._features, attributes=()), threads=self._project.settings.worker_threads)
+        joins = joins_of(self._project, self._features, protected=bool(self._kept.facts.get("allow_protected")))
+        engine = Engine(self._features.of_engine, threads=self._project.settings.worker_threads)
         known = known_for(self._features, self._project.tables, self._project.ledger)
         if known is not None:
             engine.know(known)
@@ -280,6 +281,9 @@ class _Explainer:
             seqs = np.asarray(batch.column("seq").to_numpy(), np.int64)
             inside = batch.slice(0, int(np.searchsorted(seqs, self._seq, side="right")))
             block = engine.process(inside)
+            beside = [
+                (name, column) for join in joins for name, column in zip(join.names, join.columns(inside), strict=True)
+            ]
             if self._progress is not None:
                 self._progress.advance(inside.num_rows)
             if len(seqs) and seqs[-1] >= self._seq:
@@ -287,26 +291,13 @@ class _Explainer:
                 if place >= len(block.seq) or block.seq[place] != self._seq or not block.scored[place]:
                     break
                 row = pa.Table.from_batches([block.columns.slice(place, 1)])
-                return self._with_attributes(row, inside.slice(place, 1))
+                for name, column in beside:
+                    row = row.append_column(name, pa.chunked_array([column.slice(place, 1)]))
+                return row
         raise UsageError(
             "the payment is not one that is scored: a party of it is outside the bank", where=str(self._seq),
             mend="name a payment between two accounts of the bank",
         )  # fmt: skip
-
-    def _with_attributes(self, row: pa.Table, payment: pa.RecordBatch) -> pa.Table:
-        """The row widened by the attributes that the run's features have."""
-        wanted = {name for name, _ in self._features.attributes}
-        if not wanted:
-            return row
-        which: Literal["open", "all"] = "all" if self._kept.facts.get("allow_protected") else "open"
-        join = open_attributes(self._project.tables, which, only=wanted)
-        if join is None or join.kinds != self._features.attributes:
-            raise StoreError(
-                "the attributes that the run used are no longer those of the project", mend="run again: greywater run"
-            )
-        for name, column in zip(join.names, join.columns(payment), strict=True):
-            row = row.append_column(name, pa.chunked_array([column]))
-        return row
 
     def _entity(self, payment: Payment) -> tuple[str, Role]:
         """Who is spoken of, and its side."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,12 @@ from greywater.vocab import Float64Array, Progress
 __all__ = ["Fitted", "fit_detector"]
 
 #: What the parts are called where people read it.
-CALLED = {"boosted": "boosted trees (LightGBM)", "isolation": "isolation forest (scikit-learn)", "rules": "rules"}
+CALLED = {
+    "boosted": "boosted trees (LightGBM)",
+    "isolation": "isolation forest (scikit-learn)",
+    "rules": "rules",
+    "trust": "Anti-TrustRank",
+}
 
 
 @dataclass(frozen=True)
@@ -61,12 +67,15 @@ def fit_detector(
     split: Split,
     settings: Settings,
     progress: Progress | None = None,
+    words: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Fitted:
     """The detector that `settings.detector` names, fitted on rows [0, train), tuned on [train, validation).
 
     "hybrid": the parts of PART_MAKERS under a second level that learns from the later part of [train, validation).
     "boosted": boosted trees where the training slice holds laundering, an isolation forest where it does not.
     "isolation": an isolation forest, whatever the labels.
+
+    `words` say what the codes of text attributes mean, by column.
     """
     train = blocks.slice(0, split.train)
     time = replayed.time_us[: split.train]
@@ -78,7 +87,7 @@ def fit_detector(
     why = _why(truth, split)
     if settings.detector == "hybrid":
         hybrid = Hybrid(
-            make_parts(PartContext(settings, blocks.names)),
+            make_parts(PartContext(settings, blocks.names, words or {})),
             threshold_by="cost" if settings.threshold_by == "cost" else "f1",
             cost_missed=settings.cost_missed,
             cost_wasted=settings.cost_wasted,

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from greywater.app.rules import project_rules
+from greywater.app.rule_place import project_rules
 from greywater.config import Settings
+from greywater.detectors.association import Association
 from greywater.detectors.boosted import Boosted, BoostedParameters
 from greywater.detectors.detector import Detector
 from greywater.detectors.isolation import Isolation
 from greywater.detectors.rule_part import RulePart
+from greywater.features.suspicion import SUSPICION_FEATURES
 
 __all__ = ["PART_MAKERS", "PartContext", "PartMaker", "boosted_of", "isolation_of", "make_parts"]
 
 
 @dataclass(frozen=True)
 class PartContext:
-    """What a maker may look at: the settings, and the names of the columns that there are."""
+    """What a maker may look at: the settings, the columns that there are, and what codes of texts in them mean."""
 
     settings: Settings
     names: tuple[str, ...]
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 #: Makes parts that are not fitted yet, by name; none where the columns that a part needs are not there.
@@ -50,16 +53,21 @@ def _boosted(context: PartContext) -> Mapping[str, Detector]:
 
 
 def _rules(context: PartContext) -> Mapping[str, Detector]:
-    return {"rules": RulePart(project_rules(context.settings))}
+    return {"rules": RulePart(project_rules(context.settings), words=context.words or None)}
 
 
 def _isolation(context: PartContext) -> Mapping[str, Detector]:
     return {"isolation": isolation_of(context.settings)}
 
 
+def _trust(context: PartContext) -> Mapping[str, Detector]:
+    known = all(feature.name in context.names for feature in SUSPICION_FEATURES)
+    return {"trust": Association()} if known else {}
+
+
 #: Every part of the hybrid, in order. A part keeps the Detector contract; it may also have several scores, or demand
 #: alerts (greywater.detectors.part_scores: ManyScores, Mandatory). Its kind must be in PART_KINDS to be loaded again.
-PART_MAKERS: Final[tuple[PartMaker, ...]] = (_boosted, _isolation, _rules)
+PART_MAKERS: Final[tuple[PartMaker, ...]] = (_boosted, _isolation, _rules, _trust)
 
 
 def make_parts(context: PartContext, makers: tuple[PartMaker, ...] = PART_MAKERS) -> dict[str, Detector]:

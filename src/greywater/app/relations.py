@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from typing import Final
 
 import pyarrow as pa
@@ -12,9 +11,8 @@ from greywater.app.known_launderers import read_known_launderers
 from greywater.features.exposure import KnownLaunderers
 from greywater.features.relations import ALWAYS, FOREVER, AccountFact, PairFact, RelationJoin, Seen
 from greywater.stores.ports import Ledger, Tables
-from greywater.vocab import FeatureBlock
 
-__all__ = ["RelationColumns", "open_relations"]
+__all__ = ["open_relations"]
 
 _COLUMNS: Final = [
     "from_customer", "to_customer", "kind", "valid_from", "valid_to", "known_since", "after_seq",
@@ -49,35 +47,6 @@ def open_relations(tables: Tables, ledger: Ledger) -> RelationJoin | None:
             for second, other in links.get(named, ()):
                 pairs.append(PairFact(first, second, relation.both(one).both(other)))
     return RelationJoin(facts, pairs)
-
-
-class RelationColumns:
-    """Puts the columns of relations beside the feature columns of a replay.
-
-    `watch` must see each batch of payments before `append` gets its block, in the same order; the two may be called
-    from different threads.
-
-    Parameters
-    ----------
-    join : RelationJoin
-    sink : callable
-        Takes the widened blocks.
-    """
-
-    def __init__(self, join: RelationJoin, sink: Callable[[FeatureBlock], None]) -> None:
-        self._join = join
-        self._sink = sink
-        self._waiting: list[list[pa.Array]] = []
-
-    def watch(self, payments: pa.RecordBatch) -> None:
-        """Work out the columns of the next block."""
-        self._waiting.append(self._join.columns(payments))
-
-    def append(self, block: FeatureBlock) -> None:
-        """Widen a block and pass it on."""
-        columns = [*block.columns.columns, *self._waiting.pop(0)]
-        names = [*block.columns.schema.names, *self._join.names]
-        self._sink(FeatureBlock(block.seq, pa.RecordBatch.from_arrays(columns, names=names), block.scored))
 
 
 def _links(tables: Tables) -> tuple[dict[str, list[tuple[str, Seen]]], dict[str, list[tuple[str, Seen]]]]:

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import pyarrow as pa
 
-from greywater.app.attributes import AttributeColumns, open_attributes
+from greywater.app.joining import JoinedColumns, ProjectFeatures
 from greywater.app.known_launderers import known_for
-from greywater.app.relations import RelationColumns
 from greywater.app.truth import Truth, TruthReader
 from greywater.app.wiring import Project
-from greywater.config import Settings
-from greywater.features.attributes import AttributeJoin
-from greywater.features.catalog import FeatureSet, payment_features
+from greywater.features.catalog import FeatureSet
 from greywater.features.engine import Engine
-from greywater.features.relations import RelationJoin
+from greywater.features.joined import PaymentJoin
 from greywater.kernels.compile import cache_is_cold
 from greywater.pipeline.replay import BLOCK_ROWS, Replayed, replay
 from greywater.stores.blocks import BlockWriter, FeatureBlocks
 from greywater.vocab import FeatureBlock, Progress
 
-__all__ = ["FeatureRows", "feature_set", "replay_project", "replay_through"]
+__all__ = ["FeatureRows", "replay_project", "replay_through"]
 
 
 @dataclass(frozen=True)
@@ -45,29 +41,15 @@ class FeatureRows:
         return len(self.replayed.seq)
 
 
-def feature_set(project: Project) -> tuple[FeatureSet, AttributeJoin | None, list[str]]:
-    """The set of features that the settings name, the attributes that the project allows, and what was left out."""
-    settings: Settings = project.settings
-    features = payment_features(settings, project.file.resolution_us or 1)
-    left_out = list(features.left_out_words(settings))
-    allowed: Literal["open", "all"] = "all" if settings.allow_protected else "open"
-    attributes = open_attributes(project.tables, allowed)
-    if attributes is not None:
-        features = replace(features, attributes=attributes.kinds, attribute_words=attributes.words)
-    return features, attributes, left_out
-
-
-def replay_project(
-    project: Project, features: FeatureSet, attributes: AttributeJoin | None, folder: Path, progress: Progress
-) -> FeatureRows:
+def replay_project(project: Project, made: ProjectFeatures, folder: Path, progress: Progress) -> FeatureRows:
     """Replay the whole ledger through the engine, and write the feature rows into `folder`.
 
     Parameters
     ----------
     project : Project
         Open for reading.
-    features, attributes
-        From `feature_set`.
+    made : ProjectFeatures
+        From `project_features`.
     folder : Path
         Takes the blocks; must exist.
     progress : Progress
@@ -78,9 +60,9 @@ def replay_project(
     FeatureRows
         Without a row where no payment between two accounts of the bank is recorded.
     """
+    features = made.features
     with BlockWriter(folder, features.names, fingerprint=features.fingerprint) as writer:
-        engine_set = replace(features, attributes=())
-        replayed, truth = replay_through(project, engine_set, writer.append, progress, attributes=attributes)
+        replayed, truth = replay_through(project, features.of_engine, writer.append, progress, joins=made.joins)
     return FeatureRows(features, FeatureBlocks.open(folder), replayed, truth)
 
 
@@ -90,8 +72,7 @@ def replay_through(
     sink: Callable[[FeatureBlock], None],
     progress: Progress,
     *,
-    attributes: AttributeJoin | None = None,
-    relations: RelationJoin | None = None,
+    joins: Sequence[PaymentJoin] = (),
     doing: str = "working out features",
 ) -> tuple[Replayed, Truth | None]:
     """Replay the whole ledger through an engine into `sink`, with columns of parties beside those of the engine.
@@ -101,12 +82,12 @@ def replay_through(
     project : Project
         Open for reading.
     features : FeatureSet
-        What the engine works out; without attributes.
+        What the engine works out; without what is joined.
     sink : callable
-        Takes the blocks: the engine's columns, those of `attributes`, those of `relations`.
+        Takes the blocks: the engine's columns, then those of the joins.
     progress : Progress
         Told how far it is.
-    attributes, relations : AttributeJoin, RelationJoin, optional
+    joins : sequence of PaymentJoin
         What is joined to each payment as of its moment.
     doing : str
         What the progress calls it.
@@ -125,13 +106,8 @@ def replay_through(
     if known is not None:
         engine.know(known)
     watching: list[Callable[[pa.RecordBatch], None]] = [reader.watch]
-    beside: RelationColumns | AttributeColumns
-    if relations is not None:
-        beside = RelationColumns(relations, sink)
-        sink = beside.append
-        watching.append(beside.watch)
-    if attributes is not None:
-        beside = AttributeColumns(attributes, sink)
+    if joins:
+        beside = JoinedColumns(joins, sink)
         sink = beside.append
         watching.append(beside.watch)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from greywater.app.queueing import queue_in_json
 from greywater.app.run import RunOutcome
 from greywater.desk.report import Baseline, FileRead, RejectedReason, RunReport, Slice
 from greywater.detectors.saved import plain
@@ -46,6 +47,7 @@ def run_in_json(outcome: RunOutcome) -> dict[str, Any]:
         "budget": str(outcome.request.budget),
         "metrics": outcome.verdict.metrics if outcome.verdict else None,
         "alerts": [alert.to_json() for alert in outcome.alerts],
+        "queue": queue_in_json(outcome.queue, outcome.alerts),
         "run": outcome.run_id,
         "versions": outcome.versions,
         "warnings": list(outcome.warnings),
@@ -75,6 +77,7 @@ def run_report(outcome: RunOutcome) -> RunReport:
         why=outcome.fitted.why,
         budget=outcome.request.budget.words,
         alerts=outcome.alerts,
+        cases=outcome.queue,
         files=files,
         rejected=rejected,
         slices=_slices(outcome),

@@ -18,49 +18,31 @@ from greywater._version import __version__
 from greywater.access.policy import require
 from greywater.app.audit import audited
 from greywater.app.ingest_request import Silent
-from greywater.app.relations import open_relations
-from greywater.app.replaying import feature_set, replay_through
+from greywater.app.joining import project_features
+from greywater.app.replaying import replay_through
+from greywater.app.rule_place import RULES, RulePlace, project_rules, with_requests, words_of
 from greywater.app.truth import Truth
 from greywater.app.wiring import Project, open_project
 from greywater.config import Settings
 from greywater.detectors.rules.back_test import BackTest, History, HitLog, back_test
 from greywater.detectors.rules.rule import Rule, Value
-from greywater.detectors.rules.rule_file import read_settings
 from greywater.detectors.rules.rule_set import RuleSet
 from greywater.detectors.rules.tuning import Tuned, change_record, grid_of, tune, variants
 from greywater.errors import FormatError, StoreError, UsageError
 from greywater.features.catalog import FeatureSet, payments_v3
-from greywater.features.relations import RelationJoin
-from greywater.features.requests import is_request, parse_request
 from greywater.pipeline.replay import Replayed
 from greywater.stores.durable import make_folder, store_errors, write_whole_text
 from greywater.stores.project_file import ProjectFile
-from greywater.vocab import Actor, FeatureBlock, Int64Array, Progress, currency_exponent
+from greywater.vocab import Actor, FeatureBlock, Int64Array, Progress
 
 __all__ = [
-    "BackTestRequest", "RuleCheck", "RulePlace", "TuneRequest", "TuneResult", "check_rules", "project_rules",
-    "run_back_test", "tune_rule", "with_requests", "words_of",
+    "BackTestRequest", "RuleCheck", "TuneRequest", "TuneResult", "check_rules", "run_back_test", "tune_rule",
 ]  # fmt: skip
 
-DAY_US: Final = 86_400_000_000
-#: Folder of a project for its own rules, their settings, and the records of changes.
-RULES: Final = "rules"
-SETTINGS: Final = "settings.toml"
+#: Folder of a project's rules for the records of changes.
 CHANGES: Final = "changes"
 #: Most outcomes read from a file.
 MOST_OUTCOMES: Final = 10_000_000
-
-
-@dataclass(frozen=True)
-class RulePlace:
-    """Where rules and their settings are, beside those that are shipped and those of the project.
-
-    `rules` is a TOML file or a folder of them whose rules stand beside the others; a rule with the id of another takes
-    its place. `settings` overrides parameters and states.
-    """
-
-    rules: Path | None = None
-    settings: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -119,64 +101,6 @@ class TuneResult:
         return {**self.tuned.to_json(), "samples": drawn, "record": str(self.record)}
 
 
-def project_rules(settings: Settings, place: RulePlace | None = None) -> RuleSet:
-    """The shipped rules, a project's own, those of `place`, and the settings of both, the later ones first.
-
-    Parameters
-    ----------
-    settings : Settings
-        Store and project; a project that does not exist has no rules of its own.
-    place : RulePlace, optional
-
-    Raises
-    ------
-    FormatError, UsageError
-        Something cannot be read; with file, line and column.
-    """
-    asked = place or RulePlace()
-    folder = settings.project_folder / RULES
-    known = ProjectFile.load(settings.project_folder)
-    exponent = currency_exponent(known.base_currency) if known is not None and known.base_currency else 2
-    rules = RuleSet.load(exponent=exponent)
-    if folder.is_dir():
-        own = [path for path in sorted(folder.glob("*.toml")) if path.name != SETTINGS]
-        for path in own:
-            rules = rules.joined(RuleSet.load(path, exponent=exponent))
-    if asked.rules is not None:
-        rules = rules.joined(RuleSet.load(asked.rules, exponent=exponent))
-    if (folder / SETTINGS).is_file():
-        rules = rules.with_settings(read_settings(folder / SETTINGS), str(folder / SETTINGS))
-    if asked.settings is not None:
-        rules = rules.with_settings(read_settings(asked.settings), str(asked.settings))
-    return rules
-
-
-def words_of(features: FeatureSet) -> dict[str, tuple[str, ...]]:
-    """What the codes of text attributes mean, by column."""
-    parties = ("sender", "receiver")
-    return {f"{party}.attribute.{name}": words for name, words in features.attribute_words for party in parties}
-
-
-def with_requests(features: FeatureSet, rules: RuleSet) -> FeatureSet:
-    """The features, and the windows and filters of their own that rules name and the data's time resolution carries.
-
-    Parameters
-    ----------
-    features : FeatureSet
-    rules : RuleSet
-
-    Examples
-    --------
-    >>> from greywater.features.catalog import payments_v1
-    >>> with_requests(payments_v1(Settings(), 1), RuleSet.load().only(["fan-out"])).requests
-    ('sender.out.counterparties.8h',)
-    """
-    named = dict.fromkeys(rules.columns + rules.by_day().columns if features.resolution_us >= DAY_US else rules.columns)
-    asked = [name for name in named if name not in set(features.names) and is_request(name)]
-    asked = [name for name in asked if parse_request(name).window * 1_000_000 >= features.resolution_us]
-    return features.also(asked, base_exponent=rules.exponent) if asked else features
-
-
 def check_rules(actor: Actor, settings: Settings, place: RulePlace | None = None) -> RuleCheck:
     """Read and check all rules; where the project exists, say which would be evaluated on its features.
 
@@ -199,11 +123,9 @@ def check_rules(actor: Actor, settings: Settings, place: RulePlace | None = None
         rules.check(_types(largest))
         return RuleCheck(rules, {rule.id: rule.why_off for rule in rules.rules if rule.state == "off"}, "")
     with open_project(settings, actor) as project:
-        features, _, _ = feature_set(project)
-        features = with_requests(features, rules)
-        relations = open_relations(project.tables, project.ledger)
+        features = with_requests(project_features(project).features, rules)
     rules.check({**_types(largest), **_types(features)})
-    bound = rules.bind(_schema(features, relations), words_of(features))
+    bound = rules.bind(pa.schema(list(_types(features).items())), words_of(features))
     return RuleCheck(replace(rules, rules=bound.rules), bound.off, f"{features.name}, {features.fingerprint}")
 
 
@@ -300,11 +222,10 @@ def tune_rule(actor: Actor, settings: Settings, request: TuneRequest, progress: 
 
 def _history(project: Project, rules: RuleSet, progress: Progress) -> tuple[HitLog, History, Truth | None, Replayed]:
     """Replay the ledger through the engine, which works out what the rules name, and the rules; only hits are kept."""
-    features, attributes, _ = feature_set(project)
-    features = with_requests(features, rules)
-    relations = open_relations(project.tables, project.ledger)
-    bound = rules.bind(_schema(features, relations), words_of(features))
-    every = replace(features, attributes=())
+    made = project_features(project)
+    features = with_requests(made.features, rules)
+    bound = rules.bind(pa.schema(list(_types(features).items())), words_of(features))
+    every = features.of_engine
     needed = every.only([name for name in every.names if name in bound.columns] or every.names[:1])
     log = HitLog()
 
@@ -312,9 +233,7 @@ def _history(project: Project, rules: RuleSet, progress: Progress) -> tuple[HitL
         rows = block.columns if block.scored.all() else block.columns.filter(pa.array(block.scored))
         log.add(bound.evaluate(rows))
 
-    replayed, truth = replay_through(
-        project, needed, sink, progress, attributes=attributes, relations=relations, doing="trying rules on history"
-    )
+    replayed, truth = replay_through(project, needed, sink, progress, joins=made.joins, doing="trying rules on history")
     if not len(replayed.seq):
         raise StoreError(
             "no payment between two accounts of the bank is recorded, so there is nothing to try rules on",
@@ -327,11 +246,6 @@ def _history(project: Project, rules: RuleSet, progress: Progress) -> tuple[HitL
 
 def _types(features: FeatureSet) -> dict[str, pa.DataType]:
     return {each.name: pa.int64() if each.dtype == "int64" else pa.float64() for each in features.features}
-
-
-def _schema(features: FeatureSet, relations: RelationJoin | None) -> pa.Schema:
-    related = {} if relations is None else {name: pa.int64() for name in relations.names}
-    return pa.schema(list({**_types(features), **related}.items()))
 
 
 # --------------------------------------------------------------------- tuning

@@ -20,14 +20,17 @@ from greywater.app.alerting import Scores, raise_alerts
 from greywater.app.audit import audited
 from greywater.app.fitting import Fitted, fit_detector
 from greywater.app.ingest import IngestRequest, IngestResult, Silent, ingest
+from greywater.app.joining import project_features
 from greywater.app.judging import Judged, Verdict, judge
 from greywater.app.keeping import KeptRun, keep_run
 from greywater.app.keeping import Scores as KeptScores
 from greywater.app.mandatory import roll_up_with_mandatory
 from greywater.app.parties import Parties, read_parties
 from greywater.app.peer_groups import PeerReader, Segments, learn_peers
-from greywater.app.replaying import feature_set, replay_project
+from greywater.app.queueing import later_cut, make_queue
+from greywater.app.replaying import replay_project
 from greywater.app.rule_hits import rules_of
+from greywater.app.rule_place import words_of
 from greywater.app.split import Split, split_by_time
 from greywater.app.tracing import note_run
 from greywater.app.truth import Truth
@@ -36,6 +39,7 @@ from greywater.app.workplace import open_workplace
 from greywater.config import Settings
 from greywater.desk.alerts import Alert
 from greywater.desk.budget import Budget
+from greywater.desk.ranking import Ranking
 from greywater.desk.rollup import Candidate, ScoredPayments
 from greywater.detectors.detector import Validation
 from greywater.errors import EmptyInputError
@@ -61,7 +65,8 @@ class RunRequest:
 class RunOutcome:
     """Everything a run found, for the table, the JSON and the report.
 
-    `verdict` is None without labels. `timings` are seconds per step, in order; `peak_rss_mb` the largest memory held.
+    `queue` is what the alerts ask of the desk; `verdict` is None without labels. `timings` are seconds per step, in
+    order; `peak_rss_mb` the largest memory held.
     """
 
     run_id: str
@@ -76,6 +81,7 @@ class RunOutcome:
     split: Split
     fitted: Fitted
     alerts: tuple[Alert, ...]
+    queue: Ranking
     parties: Parties
     verdict: Verdict | None
     versions: dict[str, str]
@@ -169,10 +175,11 @@ class _Run:
 
     def outcome(self, workplace: Path) -> RunOutcome:
         """Do it."""
-        features, attributes, left_out = feature_set(self._project)
-        self._warnings += left_out
+        known = project_features(self._project)
+        features = known.features
+        self._warnings += known.left_out
         with self._clock.step("features"):
-            made = replay_project(self._project, features, attributes, workplace, self._progress)
+            made = replay_project(self._project, known, workplace, self._progress)
         if not made.rows:
             raise self._nothing_to_score()
         blocks, replayed, truth = made.blocks, made.replayed, made.truth
@@ -185,7 +192,7 @@ class _Run:
                 mend="record more payments: greywater ingest PATH",
             )
         with self._clock.step("train"):
-            fitted = fit_detector(blocks, replayed, truth, split, self._settings, self._progress)
+            fitted = fit_detector(blocks, replayed, truth, split, self._settings, self._progress, words_of(features))
             fitted.detector.save(self._project.folder / "models" / self._id)
         with self._clock.step("score"):
             score, probability = self._score(fitted, blocks.slice(split.alerting))
@@ -201,6 +208,18 @@ class _Run:
             groups, typical = learn_peers(blocks.slice(0, split.train), replayed, segments)
             peers = PeerReader(groups, segments)
             alerts = self._alerts(candidates, blocks, fitted, features, split, score, parties, versions, peers)
+        with self._clock.step("rank"):
+            queue = make_queue(
+                alerts,
+                candidates,
+                np.asarray(blocks.seq[split.alerting :][mandatory], np.int64),
+                parties,
+                fitted,
+                later_cut(fitted, blocks, replayed, truth, split, parties, self._settings),
+                self._settings,
+                labelled=truth is not None and bool(truth.y[: split.validation].any()),
+                base_currency=self._project.file.base_currency or "",
+            )
         verdict = self._verdict(replayed, truth, split, fitted, blocks, candidates, parties, score, probability)
         outcome = RunOutcome(
             run_id=self._id,
@@ -215,6 +234,7 @@ class _Run:
             split=split,
             fitted=fitted,
             alerts=alerts,
+            queue=queue,
             parties=parties,
             verdict=verdict,
             versions=versions,

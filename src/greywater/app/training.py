@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 from greywater.app.audit import audited
 from greywater.app.fitting import Fitted, fit_detector
 from greywater.app.ingest import Silent
-from greywater.app.replaying import FeatureRows, feature_set, replay_project
+from greywater.app.joining import project_features
+from greywater.app.replaying import FeatureRows, replay_project
+from greywater.app.rule_place import words_of
 from greywater.app.run import code_versions
 from greywater.app.split import Split, cut_at, split_by_time
 from greywater.app.tracing import note_run
@@ -151,7 +153,7 @@ def train(
     ):
         made = _features(project, place.folder, told)
         split = _split(made, asked)
-        fitted = fit_detector(made.blocks, made.replayed, made.truth, split, settings, told)
+        fitted = fit_detector(made.blocks, made.replayed, made.truth, split, settings, told, words_of(made.features))
         test = _test(fitted, made, split)
         fitted.detector.annotate(
             {"data_version": project.ledger.next_seq, "test": None if test is None else asdict(test)}
@@ -199,7 +201,7 @@ def score(actor: Actor, settings: Settings, request: ScoreRequest, progress: Pro
         model, folder = _model(project, request.model)
         detector = load_detector(folder)
         with open_workplace(project, "score", parameters={"model": model}, versions=code_versions()) as place:
-            made = _features(project, place.folder, told)
+            made = _features(project, place.folder, told, getattr(detector, "names", None))
             begin = 0 if request.last is None else max(made.rows - request.last, 0)
             table = _scores(project, detector, made, begin, told)
             place.summary.update(model=model, payments=table.num_rows)
@@ -213,9 +215,10 @@ def score(actor: Actor, settings: Settings, request: ScoreRequest, progress: Pro
     return Scored(model, detector.kind, table)
 
 
-def _features(project: Project, folder: Path, progress: Progress) -> FeatureRows:
-    features, attributes, _ = feature_set(project)
-    made = replay_project(project, features, attributes, folder, progress)
+def _features(project: Project, folder: Path, progress: Progress, names: tuple[str, ...] | None = None) -> FeatureRows:
+    """The features of all payments; of a model that is fitted already, its own."""
+    features = project_features(project)
+    made = replay_project(project, features if names is None else features.for_columns(names), folder, progress)
     if not made.rows:
         raise EmptyInputError(
             "no payment between two accounts of the bank is recorded",

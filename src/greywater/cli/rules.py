@@ -13,7 +13,7 @@ from greywater.cli.output import settings_of, show_rows, show_warnings, write_js
 from greywater.cli.progress import Shown
 
 if TYPE_CHECKING:
-    from greywater.app.rules import RulePlace
+    from greywater.app.rule_place import RulePlace
     from greywater.detectors.rules.back_test import RuleMeasure
     from greywater.detectors.rules.rule import Rule
 
@@ -43,7 +43,7 @@ def listed(
 
         greywater rules list --rules bank.toml --json -
     """
-    from greywater.app.rules import project_rules
+    from greywater.app.rule_place import project_rules
 
     found = project_rules(settings_of(store, project), _place(rules, settings_file)).rules
     if json is not None:
@@ -67,7 +67,7 @@ def show(
 
         greywater rules show fan-in
     """
-    from greywater.app.rules import project_rules
+    from greywater.app.rule_place import project_rules
     from greywater.detectors.rules.compiling import columns_of
 
     found = project_rules(settings_of(store, project), _place(rules, settings_file))
@@ -223,7 +223,7 @@ def tune(
 
 
 def _place(rules: Path | None, settings: Path | None) -> RulePlace:
-    from greywater.app.rules import RulePlace
+    from greywater.app.rule_place import RulePlace
 
     return RulePlace(rules, settings)
 

@@ -42,9 +42,9 @@ class Reason:
         For the investigator, about the alert's entity unless it names another party.
     theme : str
         What it is about: "flow", "amount", "tempo", "rhythm", "history", "self", "pass_through", "pair", "how",
-        "when", "late", "exposure" (to known launderers), a graph pattern ("scatter_gather",
-        "scatter_gather_first_leg", "gather_scatter", "temporal_cycle", "simple_cycle", "chain", "bipartite",
-        "truncated"), or the name of a feature that has no theme.
+        "when", "late", "exposure" (to known launderers), "suspicion" (that reaches it from them), a graph pattern
+        ("scatter_gather", "scatter_gather_first_leg", "gather_scatter", "temporal_cycle", "simple_cycle", "chain",
+        "bipartite", "truncated"), or the name of a feature that has no theme.
     features : tuple of str
         The columns that push, strongest first, at most twelve.
     values : tuple of (float or None)
@@ -139,6 +139,8 @@ def _theme_of_party(name: str, role: Role, parts: list[str]) -> Theme:
             return Theme("tempo", role, direction)
         case ["pass_through", label] if window is not None and role == "sender":
             return Theme("pass_through", role, "in", label, window)
+        case ["suspicion"]:
+            return Theme("suspicion", role)
         case ["self", "count" | "sum", label] if window is not None:
             return Theme("self", role, "self", label, window)
         case ["out" | "in" as direction, statistic, label] if window is not None:

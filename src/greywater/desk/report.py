@@ -15,6 +15,8 @@ from greywater.desk.alerts import Alert
 from greywater.desk.charts import Curve, alerts_per_day, precision_recall
 from greywater.desk.curve_pictures import alerts_saved_picture, reliability_picture, waiting_picture
 from greywater.desk.measures import measure_rows
+from greywater.desk.ranking import Ranking
+from greywater.desk.report_cases import cases_table
 from greywater.desk.report_queue import LONGEST_WORD, TOLD_IN_FULL, queue
 from greywater.vocab import Counts
 
@@ -80,6 +82,8 @@ class RunReport:
         In words: "20 alerts a day".
     alerts : sequence of Alert
         By rank. The first hundred are told in full.
+    cases : Ranking, optional
+        What the alerts ask of the desk: repeats folded, networks tied.
     files, rejected, slices : sequences
         What was read, what was set aside, how the payments were cut.
     first_us, last_us : int, optional
@@ -121,6 +125,7 @@ class RunReport:
     why: str
     budget: str
     alerts: Sequence[Alert] = ()
+    cases: Ranking | None = None
     files: Sequence[FileRead] = ()
     rejected: Sequence[RejectedReason] = ()
     slices: Sequence[Slice] = ()
@@ -170,6 +175,7 @@ def render(report: RunReport) -> str:
     script = (assets / "report.js").read_text("utf-8")
     sections = [
         ("queue", "The queue", _queue_section(report)),
+        ("cases", "As cases", cases_table(report.cases, report.alerts, report.base_currency)),
         ("judged", "How it was judged", _judged(report)),
         ("measures", "How good it is", _measures(report)),
         ("read", "What was read", _read(report)),

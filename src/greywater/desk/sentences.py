@@ -337,6 +337,19 @@ def _late(facts: Facts, _: Theme) -> str | None:
     return "recorded later than the allowed lateness" if late else "recorded in time"
 
 
+def _suspicion(facts: Facts, theme: Theme) -> str | None:
+    """known as a launderer itself; or: 0.42 of a known launderer's suspicion reaches it through payments."""
+    value = facts.value(f"{theme.role}.suspicion")
+    if theme.role is None or not _known(value):
+        return None
+    who = facts.subject(theme.role)
+    if value >= 1:
+        return f"{who}known as a launderer, or paid by those who are as one is"
+    if value <= 0:
+        return f"{who}not reached from any known launderer"
+    return f"{who}reached by {value:.2g} of the suspicion that a known launderer has, through payments"
+
+
 #: Theme name -> its sentence; each returns None where the row does not hold what the sentence needs.
 WRITERS: Final[Mapping[str, Callable[[Facts, Theme], str | None]]] = {
     "flow": _flow,
@@ -349,4 +362,5 @@ WRITERS: Final[Mapping[str, Callable[[Facts, Theme], str | None]]] = {
     "how": _how,
     "when": _when,
     "late": _late,
+    "suspicion": _suspicion,
 }

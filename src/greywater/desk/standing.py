@@ -94,6 +94,7 @@ def rank_raised(
     probability: Callable[[Float64Array], Float64Array],
     *,
     base_currency: str = "",
+    mandatory: Collection[int] = (),
     **options: Any,
 ) -> Ranking:
     """Make the queue of raised alerts: `rank_alerts` with what their evidence says.
@@ -109,6 +110,8 @@ def rank_raised(
     probability : callable
         The detector's `calibrate`.
     base_currency : str
+    mandatory : collection of int
+        Positions of those that a mandatory rule demands.
     **options
         Of `rank_alerts`: budget, cut, policy, calibrated.
 
@@ -123,6 +126,9 @@ def rank_raised(
             where="rank_raised",
             mend="give one candidate and one collection of accounts an alert",
         )
-    facts = [alert_facts(alert, owned, base_currency) for alert, owned in zip(alerts, accounts, strict=True)]
+    facts = [
+        alert_facts(alert, owned, base_currency, mandatory=place in mandatory)
+        for place, (alert, owned) in enumerate(zip(alerts, accounts, strict=True))
+    ]
     ties = evidence_ties(alerts, probability)
     return rank_alerts(candidates, facts, ties=ties, base_currency=base_currency, **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from greywater.detectors.association import Association
 from greywater.detectors.boosted import Boosted
 from greywater.detectors.detector import Detector
 from greywater.detectors.isolation import Isolation
@@ -20,6 +21,7 @@ PART_KINDS: Final[dict[str, type[Detector]]] = {
     Boosted.kind: Boosted,
     XGBoosted.kind: XGBoosted,
     Isolation.kind: Isolation,
+    Association.kind: Association,
     RulePart.kind: RulePart,
 }
 

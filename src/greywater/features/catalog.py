@@ -24,6 +24,7 @@ from greywater.features.graph import (
     follows_the_day,
     graph_windows,
 )
+from greywater.features.joined import joined_features
 from greywater.features.payment import PAYMENT_FEATURES
 from greywater.features.request_features import request_feature
 from greywater.features.requests import FeatureRequest, canonical_name, is_request, parse_request
@@ -81,6 +82,8 @@ class FeatureSet:
         Names of features with a window or a filter of their own, which come after the graph's. Made by `also`.
     base_exponent : int
         Decimals of the base currency, in whose major units requests name amounts.
+    joined : tuple of str
+        Families of columns that are joined behind the attributes (features/joined.py); they are not the engine's.
 
     Examples
     --------
@@ -108,6 +111,12 @@ class FeatureSet:
     exposure: ExposurePlan | None = None
     requests: tuple[str, ...] = ()
     base_exponent: int = 2
+    joined: tuple[str, ...] = ()
+
+    @property
+    def of_engine(self) -> FeatureSet:
+        """The set without what is joined to payments beside the engine."""
+        return replace(self, attributes=(), attribute_words=(), joined=())
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -128,7 +137,8 @@ class FeatureSet:
         if self.exposure is not None:
             engine += self.exposure.features
         engine += tuple(request_feature(parse_request(name)) for name in self.requests)
-        return engine + attribute_features(self.attributes, dict(self.attribute_words))
+        beside = attribute_features(self.attributes, dict(self.attribute_words)) + joined_features(self.joined)
+        return engine + beside
 
     def only(self, names: Iterable[str]) -> FeatureSet:
         """The set with these features alone, in the order of this one; their values stay the same bits.
@@ -248,6 +258,8 @@ class FeatureSet:
             del fields["chosen"]
         if not self.requests:
             del fields["requests"], fields["base_exponent"]
+        if not self.joined:
+            del fields["joined"]
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
     @classmethod
@@ -264,6 +276,7 @@ class FeatureSet:
             attributes=attributes,
             chosen=None if chosen is None else tuple(chosen),
             requests=tuple(fields.pop("requests", ())),
+            joined=tuple(fields.pop("joined", ())),
             plan=WindowPlan(allowed_lateness=plan["allowed_lateness"], **lengths),
             graph=None if graph is None else GraphPlan.from_fields(graph),
             exposure=None if exposure is None else ExposurePlan.from_fields(exposure),

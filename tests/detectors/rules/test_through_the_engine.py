@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from greywater.app.rules import with_requests
+from greywater.app.rule_place import with_requests
 from greywater.config import Settings
 from greywater.detectors.rules.hits import RuleHits
 from greywater.detectors.rules.rule_set import RuleSet

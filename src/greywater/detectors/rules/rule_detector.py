@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, Self
 
@@ -13,7 +13,6 @@ import pyarrow as pa
 from greywater.detectors.calibration import Platt, Rank, from_json
 from greywater.detectors.detector import Validation
 from greywater.detectors.fitted import FittedFace
-from greywater.detectors.metrics import calibration, measure_payments
 from greywater.detectors.rules.compiling import Words
 from greywater.detectors.rules.hits import RuleHits, weights_of
 from greywater.detectors.rules.rule_set import BoundRules, RuleSet
@@ -26,16 +25,13 @@ from greywater.detectors.saved import (
     write_folder,
 )
 from greywater.detectors.threshold import Threshold, require_costs
+from greywater.detectors.unlearned_scores import scale_scores
 from greywater.errors import DetectorError, GreywaterError
 from greywater.vocab import Float64Array, Int64Array, Progress, TrainingTable
 
 __all__ = ["RuleDetector"]
 
 RULES: Final = "rules.json"
-#: Laundering payments in the validation slice from which its labels calibrate and set the threshold.
-LEAST_POSITIVES: Final = 10
-#: Share of payments flagged where no labels choose the threshold.
-ALERT_SHARE: Final = 0.001
 LIMITS: Final = (
     "Rules look at what they were written for and at nothing else; their thresholds can be learned and kept under.",
     "Without labels the probability is a rank: the share of reference payments that hit less.",
@@ -116,7 +112,10 @@ class RuleDetector(FittedFace[_Fitted]):
             progress.advance(len(self.rules.rules))
         bound = self.bound(next(iter(X.batches(0, 1))).schema)
         self._fitted = _Fitted(X.names, Rank.fit(np.zeros(0)), Threshold(float("inf"), "share"))
-        notes = self._calibrate(X, validation)
+        scaled = scale_scores(self.score, X, validation, by=self._threshold_by, costs=self._costs)
+        self._fitted.calibrated, self._fitted.threshold = scaled.calibrated, scaled.threshold
+        self._fitted.card.update(scaled.card)
+        notes = [scaled.note]
         if not bound.active:
             notes.append("No rule is active: none finds its columns.")
         self._fitted.card.update(
@@ -227,23 +226,3 @@ class RuleDetector(FittedFace[_Fitted]):
             raise DetectorError(f"the description is damaged: {error}", where=str(folder), mend=MEND) from error
         detector._threshold_by = "cost" if threshold.by == "cost" else "f1"
         return detector
-
-    def _calibrate(self, X: TrainingTable, validation: Validation | None) -> list[str]:
-        """Set calibration and threshold; return what to say about how."""
-        fitted = self._known()
-        if validation is None or not validation.X.rows:
-            score = self.score(X)
-            fitted.calibrated, fitted.threshold = Rank.fit(score), Threshold.highest(score, ALERT_SHARE)
-            return ["No validation slice: ranks and threshold were taken on the training slice."]
-        score, truth = self.score(validation.X), np.asarray(validation.y)
-        if not LEAST_POSITIVES <= int(truth.sum()) < len(truth):
-            fitted.calibrated, fitted.threshold = Rank.fit(score), Threshold.highest(score, ALERT_SHARE)
-            return ["No labels to calibrate with: the probability is a rank, the threshold flags a stated share."]
-        missed, wasted = self._costs
-        fitted.calibrated = Platt.fit(truth, score)
-        fitted.threshold = Threshold.choose(truth, score, by=self._threshold_by, cost_missed=missed, cost_wasted=wasted)
-        measures = measure_payments(truth, score, fitted.threshold.value, cost_missed=missed, cost_wasted=wasted)
-        fitted.card["measured_on"] = "validation"
-        fitted.card["measures"] = plain(asdict(measures))
-        fitted.card["calibration"] = plain(asdict(calibration(truth, fitted.calibrated(score))))
-        return ["The labels of the validation slice calibrated the score; the rules saw none."]

@@ -1,0 +1,158 @@
+"""Which columns a project joins to its payments beside those of the engine, and the join itself while it replays."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import pyarrow as pa
+
+from greywater.app.attributes import open_attributes
+from greywater.app.known_launderers import read_known_launderers
+from greywater.app.relations import open_relations
+from greywater.app.rule_place import project_rules, with_requests
+from greywater.app.wiring import Project
+from greywater.errors import StoreError
+from greywater.features.catalog import FeatureSet, payment_features
+from greywater.features.joined import PaymentJoin, joined_features
+from greywater.features.requests import is_request
+from greywater.features.suspicion import SuspicionJoin
+from greywater.vocab import FeatureBlock
+
+__all__ = ["JoinedColumns", "ProjectFeatures", "joins_of", "project_features"]
+
+DAY: Final = 86_400
+
+
+@dataclass(frozen=True)
+class ProjectFeatures:
+    """The features of a project's payments, what is joined to them, and what the data cannot carry, in words."""
+
+    features: FeatureSet
+    joins: tuple[PaymentJoin, ...]
+    left_out: tuple[str, ...] = ()
+
+    def for_columns(self, names: Collection[str]) -> ProjectFeatures:
+        """The same, but of what rules and records brought only the columns that a model was fitted on.
+
+        So a model outlives a rule that is added or taken away, and the first known launderer.
+
+        Parameters
+        ----------
+        names : collection of str
+            The model's columns.
+        """
+        kept = tuple(
+            family
+            for family in self.features.joined
+            if all(feature.name in names for feature in joined_features((family,)))
+        )
+        offered = {feature.name for feature in joined_features(kept)}
+        dropped = {feature.name for feature in joined_features(self.features.joined)} - offered
+        joins = tuple(join for join in self.joins if not dropped.intersection(join.names))
+        requests = tuple(name for name in self.features.requests if name in names)
+        features = replace(self.features, joined=kept, requests=requests)
+        missing = [name for name in names if name not in set(features.names) and is_request(name)]
+        return replace(self, features=features.also(missing) if missing else features, joins=joins)
+
+
+def project_features(project: Project) -> ProjectFeatures:
+    """The features that the settings name and the project's records allow.
+
+    Those of the set; the windows and filters of their own that its rules name, where rules are a part of the detector;
+    its attributes; how its customers are related, where relations are recorded; the suspicion that reached its parties,
+    where launderers are known.
+
+    Parameters
+    ----------
+    project : Project
+        Open for reading.
+
+    Returns
+    -------
+    ProjectFeatures
+    """
+    settings = project.settings
+    features = payment_features(settings, project.file.resolution_us or 1)
+    left_out = tuple(features.left_out_words(settings))
+    if settings.detector == "hybrid":
+        features = with_requests(features, project_rules(settings))
+    attributes = open_attributes(project.tables, "all" if settings.allow_protected else "open")
+    joins: list[PaymentJoin] = []
+    if attributes is not None:
+        features = replace(features, attributes=attributes.kinds, attribute_words=attributes.words)
+        joins.append(attributes)
+    families = _families(project)
+    features = replace(features, joined=tuple(families))
+    return ProjectFeatures(features, (*joins, *families.values()), left_out)
+
+
+def joins_of(project: Project, features: FeatureSet, *, protected: bool) -> tuple[PaymentJoin, ...]:
+    """The joins that gave a run's features their columns, from the project's records of today.
+
+    Raises
+    ------
+    StoreError
+        The records do not offer them any more.
+    """
+    joins: list[PaymentJoin] = []
+    which: Literal["open", "all"] = "all" if protected else "open"
+    wanted = {name for name, _ in features.attributes}
+    attributes = open_attributes(project.tables, which, only=wanted) if wanted else None
+    families = _families(project) if features.joined else {}
+    if (() if attributes is None else attributes.kinds) != features.attributes or not set(features.joined) <= set(
+        families
+    ):
+        raise StoreError(
+            "the attributes or relations that the run used are no longer those of the project",
+            mend="run again: greywater run",
+        )
+    if attributes is not None:
+        joins.append(attributes)
+    return (*joins, *(families[name] for name in features.joined))
+
+
+def _families(project: Project) -> dict[str, PaymentJoin]:
+    """The joins of families (features/joined.py) for which something is recorded, in their order."""
+    found: dict[str, PaymentJoin] = {}
+    relations = open_relations(project.tables, project.ledger)
+    if relations is not None:
+        found["relations"] = relations
+    known = read_known_launderers(project.tables, project.ledger)
+    if len(known):
+        keep = -(-project.settings.allowed_lateness // DAY)
+        found["suspicion"] = SuspicionJoin(known, keep_days=keep)
+    return found
+
+
+class JoinedColumns:
+    """Puts the columns of joins beside the feature columns of a replay.
+
+    `watch` must see each batch of payments before `append` gets its block, in the same order; the two may be called
+    from different threads.
+
+    Parameters
+    ----------
+    joins : sequence of PaymentJoin
+        In the order of their columns.
+    sink : callable
+        Takes the widened blocks.
+    """
+
+    def __init__(self, joins: Sequence[PaymentJoin], sink: Callable[[FeatureBlock], None]) -> None:
+        self._joins = tuple(joins)
+        self._names = [name for join in self._joins for name in join.names]
+        self._sink = sink
+        self._waiting: deque[list[pa.Array]] = deque()
+
+    def watch(self, payments: pa.RecordBatch) -> None:
+        """Work out the columns of the next block."""
+        self._waiting.append([column for join in self._joins for column in join.columns(payments)])
+
+    def append(self, block: FeatureBlock) -> None:
+        """Widen a block and pass it on."""
+        columns = [*block.columns.columns, *self._waiting.popleft()]
+        names = [*block.columns.schema.names, *self._names]
+        self._sink(FeatureBlock(block.seq, pa.RecordBatch.from_arrays(columns, names=names), block.scored))

@@ -1,0 +1,69 @@
+"""Suspicion as of a payment, the slow obvious way: a dense system of equations for every payment."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+
+from greywater.vocab import EXTERNAL_PREFIX
+
+DAY = 86_400_000_000
+Row = tuple[int, str, str, int]
+Said = tuple[str, int, int, int, bool]
+
+
+def naive_suspicion(rows: list[Row], records: list[Said], *, beta: float = 0.85, keep_days: int = 7) -> np.ndarray:
+    """Of each payment (time, sender, receiver, amount): what reached its sender and its receiver, float64[2, n]."""
+    found = np.zeros((2, len(rows)))
+    for i, (time, sender, receiver, _) in enumerate(rows):
+        refreshes = _refreshes(rows[: i + 1])
+        latest = refreshes[-1][0]
+        mine = [(day, first) for day, first in refreshes if day <= time // DAY]
+        kept = [(day, first) for place, (day, first) in enumerate(refreshes)
+                if place + 1 == len(refreshes) or refreshes[place + 1][0] > latest - keep_days]  # fmt: skip
+        if not mine or mine[-1] not in kept:
+            found[:, i] = np.nan
+            continue
+        day, first = mine[-1]
+        score = _scores(rows[:first], _known(records, day * DAY, first), beta)
+        found[:, i] = score.get(sender, 0.0), score.get(receiver, 0.0)
+    return found
+
+
+def _refreshes(rows: list[Row]) -> list[tuple[int, int]]:
+    """Each day that is later than all before it, and its first payment."""
+    found: list[tuple[int, int]] = []
+    for place, (time, *_) in enumerate(rows):
+        if not found or time // DAY > found[-1][0]:
+            found.append((time // DAY, place))
+    return found
+
+
+def _known(records: list[Said], moment: int, seq: int) -> set[str]:
+    latest: dict[tuple[str, int], tuple[int, int, bool]] = {}
+    for place, (account, source, since, after, launderer) in enumerate(records):
+        if since <= moment and after < seq:
+            before = latest.get((account, source))
+            if before is None or (since, place) > before[:2]:
+                latest[account, source] = (since, place, launderer)
+    return {account for (account, _), (_, _, launderer) in latest.items() if launderer}
+
+
+def _scores(rows: list[Row], seeds: set[str], beta: float) -> dict[str, float]:
+    inside = [row for row in rows if not any(party.startswith(EXTERNAL_PREFIX) for party in row[1:3])]
+    names = sorted({party for row in inside for party in row[1:3]} | seeds)
+    number = {name: place for place, name in enumerate(names)}
+    share = np.array([float(name in seeds) for name in names])
+    total = -share
+    paid: dict[tuple[int, int], float] = defaultdict(float)
+    for _, sender, receiver, amount in inside:
+        paid[number[sender], number[receiver]] += amount
+    for turned in (False, True):
+        matrix = np.zeros((len(names), len(names)))
+        for (source, target), amount in paid.items():
+            matrix[(source, target) if turned else (target, source)] += amount
+        sums = matrix.sum(axis=0)
+        matrix = np.divide(matrix, sums, out=np.zeros_like(matrix), where=sums > 0)
+        total = total + np.linalg.solve(np.eye(len(names)) - beta * matrix, share)
+    return dict(zip(names, total.tolist(), strict=True))
