@@ -15,6 +15,7 @@ __all__ = [
     "ATTRIBUTE_NAME_SCHEMA",
     "ATTRIBUTE_SCHEMA",
     "ATTRIBUTE_WORD_SCHEMA",
+    "BALANCES",
     "CHANNELS",
     "CURRENCIES",
     "CURRENCY_EXPONENTS",
@@ -47,6 +48,9 @@ Float64Array = NDArray[np.float64]
 
 #: Largest amount in minor units that a float64 holds exactly (SEMANTICS: Numbers).
 MAX_AMOUNT: Final = 2**53 - 1
+
+#: Columns of the transaction table that a source may lack, and that ledgers of earlier versions lack.
+BALANCES: Final = ("sender_balance", "receiver_balance")
 
 #: Parties outside the bank: recorded, counted by their counterparties, no windows, not scored.
 EXTERNAL_PREFIX: Final = "external:"
@@ -98,7 +102,8 @@ def currency_exponent(currency: str) -> int:
     return CURRENCY_EXPONENTS.get(currency, DEFAULT_EXPONENT)
 
 
-#: One recorded payment (DESIGN: Transaction table). Labels never live here.
+#: One recorded payment (DESIGN: Transaction table). Labels never live here. A balance is what was on the account just
+#: before the payment, the sender's in minor units of `currency`, the receiver's of `received_currency`.
 TRANSACTION_SCHEMA: Final = pa.schema(
     [
         pa.field("tx_id", pa.string(), nullable=False),
@@ -116,6 +121,8 @@ TRANSACTION_SCHEMA: Final = pa.schema(
         pa.field("base_amount", pa.int64()),
         pa.field("channel", pa.string(), nullable=False),
         pa.field("reference", pa.string()),
+        pa.field("sender_balance", pa.int64()),
+        pa.field("receiver_balance", pa.int64()),
     ]
 )
 
@@ -136,6 +143,8 @@ PARSED_SCHEMA: Final = pa.schema(
         pa.field("received_currency", pa.string(), nullable=False),
         pa.field("channel", pa.string(), nullable=False),
         pa.field("reference", pa.string()),
+        pa.field("sender_balance", pa.int64()),
+        pa.field("receiver_balance", pa.int64()),
         pa.field("label", pa.int8()),
         pa.field("typology", pa.string()),
     ]

@@ -93,6 +93,13 @@ def test_minor_units_and_skipped_rows(opened: Callable[..., Any]) -> None:
     assert found.source.answer_columns == ("case_id",)
 
 
+def test_balances_and_an_overdraft(opened: Callable[..., Any]) -> None:
+    found = opened(*EXAMPLES[4])
+    assert found.rejected.num_rows == 0
+    assert found.column("sender_balance") == [98_050, -12_000, None]
+    assert found.column("receiver_balance") == [0, None, 500_000]
+
+
 def test_every_key_is_documented() -> None:
     keys = DOCUMENT.split("### All keys")[1]
     for section, names in mapping.SECTIONS.items():

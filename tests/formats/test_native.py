@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -17,18 +18,21 @@ from greywater.formats.times import DAY_US
 
 FULL = (
     "tx_id,event_time,sender,receiver,sender_bank,receiver_bank,amount,currency,"
-    "received_amount,received_currency,channel,reference,label,typology"
+    "received_amount,received_currency,channel,reference,label,typology,sender_balance,receiver_balance"
 )
 
 
 def test_all_columns(write: Callable[..., Path], read: Any) -> None:
     path = write(
-        "t1,2024-01-31T10:00:00Z,A,B,b1,b2,12.50,EUR,13.60,USD,Wire,rent,1,cycle",
-        "t2,2024-01-31T10:00:00Z,A,external:9,,,12,JPY,,,credit card,,,",
-        "t3,2024-01-31T10:00:00Z,A,B,,,12,EUR,11.999,,,,no,",
-        "t4,2024-01-31T10:00:00Z,A,B,,,12,EUR,,USD,,,no,",
-        "t5,2024-01-31T10:00:00Z,A,B,,,12,EUR,-3,USD,,,no,",
-        "t6,2024-01-31T10:00:00Z,A,B,,,12,EUR,,eur,pigeon,,perhaps,",
+        "t1,2024-01-31T10:00:00Z,A,B,b1,b2,12.50,EUR,13.60,USD,Wire,rent,1,cycle,13.005,-7",
+        "t2,2024-01-31T10:00:00Z,A,external:9,,,12,JPY,,,credit card,,,,,0",
+        "t3,2024-01-31T10:00:00Z,A,B,,,12,EUR,11.999,,,,no,,,",
+        "t4,2024-01-31T10:00:00Z,A,B,,,12,EUR,,USD,,,no,,,",
+        "t5,2024-01-31T10:00:00Z,A,B,,,12,EUR,-3,USD,,,no,,,",
+        "t6,2024-01-31T10:00:00Z,A,B,,,12,EUR,,eur,pigeon,,perhaps,,,",
+        "t7,2024-01-31T10:00:00Z,A,B,,,12,EUR,,,,,,,much,1",
+        "t8,2024-01-31T10:00:00Z,A,B,,,12,EUR,,,,,,,1,inf",
+        "t9,2024-01-31T10:00:00Z,A,B,,,12,EUR,,,,,,,1e15,1",
         header=FULL,
     )
     found = read(open_source(path))
@@ -47,6 +51,8 @@ def test_all_columns(write: Callable[..., Path], read: Any) -> None:
         "received_currency": "USD",
         "channel": "wire",
         "reference": "rent",
+        "sender_balance": 1_300,
+        "receiver_balance": -700,
         "label": 1,
         "typology": "cycle",
     }
@@ -54,8 +60,11 @@ def test_all_columns(write: Callable[..., Path], read: Any) -> None:
     assert (second["channel"], second["label"], second["typology"]) == ("credit_card", None, None)
     assert (second["sender_bank"], second["receiver"]) == (None, "external:9")
     assert (third["received_amount"], third["received_currency"], third["label"]) == (1_200, "EUR", 0)
-    assert found.reasons == {4: "amount_missing", 5: "amount_negative", 6: "label_unreadable"}
-    assert found.rejected["column"].to_pylist() == ["received_amount", "received_amount", "label"]
+    assert (second["sender_balance"], second["receiver_balance"], third["sender_balance"]) == (None, 0, None)
+    balances = {7: "balance_text", 8: "balance_not_finite", 9: "balance_too_large"}
+    assert found.reasons == {4: "amount_missing", 5: "amount_negative", 6: "label_unreadable", **balances}
+    columns = ["received_amount", "received_amount", "label", "sender_balance", "receiver_balance", "sender_balance"]
+    assert found.rejected["column"].to_pylist() == columns
     assert found.rounded == 1
 
 
@@ -68,6 +77,8 @@ def test_numbers_and_times_of_parquet(tmp_path: Path, read: Any) -> None:
             "amount": [0.285, 1.0],
             "currency": pa.array(["EUR", "EUR"]).dictionary_encode(),
             "label": [True, False],
+            "sender_balance": [math.nan, 1.0],
+            "receiver_balance": pa.array([7, None], pa.int32()),
         }
     )
     pq.write_table(table, tmp_path / "a.parquet")
@@ -75,6 +86,7 @@ def test_numbers_and_times_of_parquet(tmp_path: Path, read: Any) -> None:
     assert found.column("sender") == ["1"]
     assert found.column("amount") == [28]
     assert found.column("label") == [1]
+    assert (found.column("sender_balance"), found.column("receiver_balance")) == ([None], [700])
     assert found.reasons == {2: "party_missing"}
 
 

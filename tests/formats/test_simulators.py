@@ -159,6 +159,18 @@ def test_amlgentex(write: Callable[..., Path], read: Any) -> None:
     assert set(found.source.answer_columns) == {"isSAR", "patternID", "modelType"}
 
 
+def test_balances_of_amlgentex(write: Callable[..., Path], read: Any) -> None:
+    path = write(
+        "1,TRANSFER,715.79,6877,5,bank_a,bank_b,0,-1,0,1000.005,284.215,0.5,716.29",
+        "1,TRANSFER,1,6877,5,bank_a,bank_b,0,-1,0,,,,",
+        header=f"{GENTEX},oldbalanceOrig,newbalanceOrig,oldbalanceDest,newbalanceDest",
+    )
+    found = read(open_source(path))
+    assert found.source.format == "amlgentex"
+    assert found.column("sender_balance") == [100_000, None]
+    assert found.column("receiver_balance") == [50, None]
+
+
 def test_all_of_amlsim_medium(shared_data: Path) -> None:
     source = open_source(shared_data / "amlsim_medium" / "transactions.parquet")
     rows = labels = typologies = others = 0

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from greywater.errors import StoreError
 from greywater.stores.open import open_ledger
 from greywater.stores.ports import Unsequenced
-from greywater.vocab import MAX_AMOUNT, TRANSACTION_SCHEMA
+from greywater.vocab import BALANCES, MAX_AMOUNT, TRANSACTION_SCHEMA
 
 DAY = 86_400_000_000
 NOW = 1_700_000_000_000_000
@@ -40,6 +40,8 @@ def payment(tx_id: str, time: int = NOW, **changes: Any) -> dict[str, Any]:
         "base_amount": None,
         "channel": "wire",
         "reference": None,
+        "sender_balance": None,
+        "receiver_balance": 0,
         "file": "f.csv",
         "row": 1,
     }
@@ -156,6 +158,10 @@ def test_the_same_chunk_twice_adds_nothing(adapter: Adapter) -> None:
         ("received_currency", "EUR"),
         ("channel", "ach"),
         ("reference", ""),
+        ("sender_balance", 0),
+        ("sender_balance", -1),
+        ("receiver_balance", None),
+        ("receiver_balance", 1),
     ],
 )
 def test_the_same_id_with_other_content_is_a_conflict(adapter: Adapter, field: str, value: Any) -> None:
@@ -224,13 +230,26 @@ def test_any_jump_where_none_is_forbidden(adapter: Adapter) -> None:
     assert ledger.append(chunk(payment("a", NOW), payment("b", NOW + 5_000 * DAY))).rejected.num_rows == 0
 
 
-@pytest.mark.parametrize(("field", "value"), [("amount", -1), ("amount", MAX_AMOUNT + 1), ("received_amount", 2**62)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("amount", -1), ("amount", MAX_AMOUNT + 1), ("received_amount", 2**62), ("sender_balance", -MAX_AMOUNT - 1)],
+)
 def test_an_amount_out_of_range_is_refused(adapter: Adapter, field: str, value: int) -> None:
     ledger = adapter.make()
     result = ledger.append(chunk(payment("x", **{field: value}), payment("y")))
     assert result.kept.to_pylist() == [False, True]
     (refused,) = result.rejected.to_pylist()
     assert (refused["reason"], refused["column"], refused["value"]) == ("amount_range", field, str(value))
+
+
+def test_balances_may_be_left_out_and_are_kept_where_they_are_known(adapter: Adapter) -> None:
+    ledger = adapter.make()
+    assert ledger.append(Unsequenced(many(3).payments.drop(BALANCES))).recorded.num_rows == 3
+    overdrawn = chunk(payment("x", sender_balance=-5, receiver_balance=MAX_AMOUNT))
+    assert ledger.append(overdrawn).recorded.num_rows == 1
+    kept = ledger.take(np.arange(4), BALANCES)
+    assert kept.to_pydict() == {"sender_balance": [None] * 3 + [-5], "receiver_balance": [None] * 3 + [MAX_AMOUNT]}
+    assert ledger.check() == []
 
 
 def test_wrong_columns_and_nulls_are_errors_that_record_nothing(adapter: Adapter) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from greywater.vocab import TRANSACTION_SCHEMA
+from greywater.vocab import BALANCES, TRANSACTION_SCHEMA
 from tests.features.payments import as_table, random_payments
 
 
@@ -50,6 +50,8 @@ def made_table(seed: int, n: int, **more: Any) -> pa.Table:
     moments = pa.array(recorded, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
     table = table.append_column("recorded_time", moments)
     table = table.append_column("reference", pa.nulls(n, pa.string()))
+    for name in BALANCES:
+        table = table.append_column(name, pa.nulls(n, pa.int64()))
     return table.select(TRANSACTION_SCHEMA.names)
 
 

@@ -15,7 +15,7 @@ from greywater.pipeline import look_back
 from greywater.pipeline.look_back import find_payment, read_past
 from greywater.stores.memory import MemoryLedger
 from greywater.stores.ports import Unsequenced
-from greywater.vocab import TRANSACTION_SCHEMA
+from greywater.vocab import BALANCES, TRANSACTION_SCHEMA
 from tests.features.evidence_views import evidence_of_all
 from tests.features.graph_payments import plan_of, random_graph
 from tests.naive_graph import Payment
@@ -41,7 +41,7 @@ def ledger_of(payments: Sequence[Payment]) -> MemoryLedger:
     }
     rows |= dict.fromkeys(("currency", "received_currency"), ["USD"] * len(payments))
     rows |= {"channel": ["wire"] * len(payments)}
-    rows |= dict.fromkeys(("sender_bank", "receiver_bank", "reference"), [None] * len(payments))
+    rows |= dict.fromkeys(("sender_bank", "receiver_bank", "reference", *BALANCES), [None] * len(payments))
     schema = TRANSACTION_SCHEMA.remove(TRANSACTION_SCHEMA.get_field_index("seq"))
     table = pa.table([rows[name] for name in schema.names], schema=schema)
     table = table.append_column("file", pa.array(["f"] * len(payments))).append_column(

@@ -9,17 +9,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
 from greywater.errors import StoreDamagedError, StoreError, StoreLockedError
-from greywater.stores import delta_checkpoint, delta_parts
+from greywater.stores import admission, delta, delta_checkpoint, delta_parts, fingerprints
 from greywater.stores.delta import DeltaLedger
 from greywater.stores.delta_tables import DeltaTables
+from greywater.stores.fingerprints import CONTENT_COLUMNS
 from greywater.stores.part_reader import file_sha256
 from greywater.stores.ports import Unsequenced
-from greywater.vocab import TRANSACTION_SCHEMA
+from greywater.vocab import BALANCES, TRANSACTION_SCHEMA
 
 NOW = 1_700_000_000_000_000
 
@@ -273,6 +276,61 @@ def test_another_writer_behind_the_back_is_noticed(tmp_path: Path) -> None:
         with pytest.raises(StoreError):
             ledger.append(chunk(50))
         assert ledger.append(chunk(50)).recorded["seq"].to_pylist() == list(range(20, 30))
+
+
+def earlier(folder: Path, chunks: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A ledger as versions that knew no balances wrote it."""
+    fields = pa.schema([field for field in TRANSACTION_SCHEMA if field.name not in BALANCES])
+    content = tuple(name for name in CONTENT_COLUMNS if name not in BALANCES)
+    with monkeypatch.context() as patched:
+        for name, value, modules in (
+            ("TRANSACTION_SCHEMA", fields, (delta, admission)),
+            ("CONTENT_COLUMNS", content, (delta, fingerprints)),
+            ("BALANCES", (), (admission, fingerprints)),
+        ):
+            for module in modules:
+                patched.setattr(module, name, value)
+        with opened(folder) as ledger:
+            for number in range(chunks):
+                ledger.append(chunk(number * 10))
+    return list(range(10 * chunks))
+
+
+def test_a_ledger_of_an_earlier_version_is_read_and_takes_balances_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = earlier(tmp_path, 2, monkeypatch)
+    assert "sender_balance" not in str(pq.read_schema(parts(tmp_path)[0]))
+    with opened(tmp_path, read_only=True) as ledger:
+        assert ledger.take(np.array(numbers))["sender_balance"].null_count == 20
+        assert ledger.check() == []
+        assert len(list((tmp_path / "ledger" / "_delta_log").glob("*.json"))) == 3, "a reader changes nothing"
+    with opened(tmp_path) as ledger:
+        assert ledger.mended == ()
+        plain = Unsequenced(chunk(0, 20).payments.drop(BALANCES))
+        assert ledger.append(plain).duplicate == 20
+        known = ledger.append(chunk(0, 30))
+        assert known.rejected["reason"].to_pylist() == ["conflict"] * 20, "what had no balance is not what has one"
+        assert known.recorded["receiver_balance"].to_pylist() == list(range(20, 30))
+        assert ledger.check() == []
+    with opened(tmp_path) as ledger:
+        assert ledger.mended == ()
+        (batch,) = ledger.scan(["sender_balance"])
+        assert batch["sender_balance"].to_pylist() == [None] * 20 + list(range(20, 30))
+    assert DeltaTable(str(tmp_path / "ledger")).version() == 4, "the columns were added once"
+    query = "select count(sender_balance), count(*) from read_parquet(?, union_by_name = true)"
+    with opened(tmp_path, read_only=True) as ledger:
+        assert duckdb.connect().execute(query, [ledger.file_uris()]).fetchone() == (10, 30)
+
+
+def test_a_broken_last_commit_of_an_earlier_version_is_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier(tmp_path, 2, monkeypatch)
+    commit(tmp_path, 2).write_bytes(b"")
+    with opened(tmp_path) as ledger:
+        assert ledger.next_seq == 20
+        assert any("registered again" in said for said in ledger.mended)
+        assert ledger.append(Unsequenced(chunk(0, 25).payments.drop(BALANCES))).duplicate == 20
+        assert ledger.check() == []
 
 
 def test_memory_is_flat_in_the_number_of_chunks(tmp_path: Path) -> None:

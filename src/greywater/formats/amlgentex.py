@@ -45,6 +45,8 @@ def layout(table: Table | None, columns: Sequence[str]) -> Layout:
             amount=Column("amount"),
             currency=Column(constant="XXX"),
             channel=Column("type"),
+            sender_balance=Column("oldbalanceOrig" if "oldbalanceOrig" in columns else ""),
+            receiver_balance=Column("oldbalanceDest" if "oldbalanceDest" in columns else ""),
             label=Column(label),
         ),
         time=TimeRule("count", unit_us=DAY_US, origin_us=origin),

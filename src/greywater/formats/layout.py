@@ -116,6 +116,8 @@ class Places:
     received_currency: Column = Column()
     channel: Column = Column()
     reference: Column = Column()
+    sender_balance: Column = Column()
+    receiver_balance: Column = Column()
     label: Column = Column()
     typology: Column = Column()
 

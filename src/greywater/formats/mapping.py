@@ -37,6 +37,8 @@ COLUMNS: Final = (
     "received_currency",
     "channel",
     "reference",
+    "sender_balance",
+    "receiver_balance",
     "label",
     "typology",
 )

@@ -15,7 +15,7 @@ from greywater.formats import decimals
 from greywater.formats.text import as_text
 from greywater.vocab import MAX_AMOUNT, Int64Array
 
-__all__ = ["AMOUNT_REASONS", "AmountRule", "Money", "minor_units"]
+__all__ = ["AMOUNT_REASONS", "BALANCE_REASONS", "AmountRule", "Balances", "Money", "balances", "minor_units"]
 
 NEGATIVE: Final = 5
 #: Stands in for text whose marks are not where the rule says.
@@ -39,6 +39,25 @@ AMOUNT_REASONS: Final = {
         "amount_negative",
         "the amount is negative",
         "swap sender and receiver, or leave reversals out: the payment that they reverse stays recorded",
+    ),
+}
+
+#: The same of a balance, which may be missing and may be below zero.
+BALANCE_REASONS: Final = {
+    decimals.NOT_A_NUMBER: (
+        "balance_text",
+        "the balance is not a number",
+        "write it as amounts are written, or leave it blank where it is not known",
+    ),
+    decimals.NOT_FINITE: (
+        "balance_not_finite",
+        "the balance is not a finite number",
+        "leave it blank where it is not known",
+    ),
+    decimals.TOO_LARGE: (
+        "balance_too_large",
+        f"the balance is larger than {MAX_AMOUNT} minor units",
+        "check the unit, which is that of the amounts, or leave it blank where it is not known",
     ),
 }
 
@@ -93,6 +112,14 @@ class Money:
     rounded: NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class Balances:
+    """Balances read: `value` int64[n] minor units, null where not known; `verdict` uint8[n] (0 = good)."""
+
+    value: pa.Array
+    verdict: NDArray[np.uint8]
+
+
 def minor_units(column: pa.Array, exponent: int | Int64Array, rule: AmountRule | None = None) -> Money:
     """Amounts of a column as minor units of their currencies (SEMANTICS: Numbers).
 
@@ -114,14 +141,44 @@ def minor_units(column: pa.Array, exponent: int | Int64Array, rule: AmountRule |
     >>> money.value.tolist(), money.verdict.tolist(), money.rounded.tolist()
     ([1234, 0, 0, 0], [0, 5, 2, 0], [True, False, False, False])
     """
-    rule = rule or AmountRule()
+    scaled = _scaled(column, exponent, rule or AmountRule())
+    verdict = scaled.verdict.copy()
+    verdict[scaled.negative] = NEGATIVE
+    good = verdict == decimals.OK
+    return Money(np.where(good, scaled.value, 0), verdict, scaled.inexact & good)
+
+
+def balances(column: pa.Array, exponent: int | Int64Array, rule: AmountRule | None = None) -> Balances:
+    """Balances of a column as minor units of their currencies; an overdraft is below zero, a blank is not known.
+
+    Parameters
+    ----------
+    column : pyarrow.Array
+        n balances: integers, doubles (NaN = not known), decimals or text.
+    exponent : int or int64[n]
+        Decimal digits of the currency of each.
+    rule : AmountRule, optional
+        How the source writes amounts; balances are written alike.
+
+    Examples
+    --------
+    >>> found = balances(pa.array(["12.345", "-1", "", "x"]), 2)
+    >>> found.value.to_pylist(), found.verdict.tolist()
+    ([1234, -100, None, None], [0, 0, 0, 2])
+    """
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    scaled = _scaled(column, exponent, rule or AmountRule())
+    known = scaled.verdict == decimals.OK
+    verdict = np.where(scaled.verdict == decimals.MISSING, decimals.OK, scaled.verdict).astype(np.uint8)
+    return Balances(pa.array(scaled.value, mask=~known), verdict)
+
+
+def _scaled(column: pa.Array, exponent: int | Int64Array, rule: AmountRule) -> decimals.Scaled:
+    """Numbers of a column in minor units."""
     shift: int | Int64Array = exponent
     if rule.minor:
         shift = 0
     elif rule.digits is not None:
         shift = exponent - rule.digits
-    scaled = decimals.scale(rule.plain(column), shift)
-    verdict = scaled.verdict.copy()
-    verdict[scaled.negative] = NEGATIVE
-    good = verdict == decimals.OK
-    return Money(np.where(good, scaled.value, 0), verdict, scaled.inexact & good)
+    return decimals.scale(rule.plain(column), shift)

@@ -19,6 +19,8 @@ OPTIONAL: Final = (
     "received_currency",
     "channel",
     "reference",
+    "sender_balance",
+    "receiver_balance",
     "label",
     "typology",
 )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from greywater.formats.identity import transaction_ids
 from greywater.formats.layout import Column, Layout
-from greywater.formats.money import AMOUNT_REASONS, Money, minor_units
+from greywater.formats.money import AMOUNT_REASONS, BALANCE_REASONS, Money, balances, minor_units
 from greywater.formats.tabular import BadRow, RawChunk
 from greywater.formats.text import as_text, map_codes, shorten
 from greywater.formats.times import TIME_REASONS, Times, read_times
@@ -81,6 +81,8 @@ def assemble(layout: Layout, raw: RawChunk, name: str) -> Assembled:
         **received.columns,
         "channel": desk.channel(),
         "reference": _blank_to_null(desk.text(layout.places.reference)),
+        "sender_balance": desk.balance(layout.places.sender_balance, paid_in),
+        "receiver_balance": desk.balance(layout.places.receiver_balance, received.currencies),
         "label": desk.label(),
         "typology": _blank_to_null(desk.text(layout.places.typology)),
     }
@@ -104,6 +106,7 @@ def assemble(layout: Layout, raw: RawChunk, name: str) -> Assembled:
 class _Received:
     columns: dict[str, pa.Array]
     rounded: Mask
+    currencies: _Currencies
 
 
 class _Assembly:
@@ -242,7 +245,7 @@ class _Assembly:
         none = np.zeros(self.rows, dtype=np.bool_)
         if not layout.places.received_amount and not layout.places.received_currency:
             same = {"received_amount": pa.array(paid.value), "received_currency": paid_in.codes}
-            return _Received(same, none)
+            return _Received(same, none, paid_in)
         currencies = paid_in
         differs = none
         if layout.places.received_currency:
@@ -255,9 +258,16 @@ class _Assembly:
         given = none if not place else np.asarray(pc.fill_null(pc.not_equal(self.text(place), ""), False))
         money = self.money("received amount", place, currencies, given | differs)
         value = np.where(given, money.value, paid.value)
-        return _Received(
-            {"received_amount": pa.array(value), "received_currency": currencies.codes}, money.rounded & given
-        )
+        columns = {"received_amount": pa.array(value), "received_currency": currencies.codes}
+        return _Received(columns, money.rounded & given, currencies)
+
+    def balance(self, place: Column, currencies: _Currencies) -> pa.Array:
+        """What was on an account before the payment, in minor units of the currency given; null = not known."""
+        if not place.name:
+            return pa.nulls(self.rows, pa.int64())
+        found = balances(self.column(place), currencies.exponents, self.layout.money)
+        self._refuse(found.verdict, BALANCE_REASONS, place)
+        return found.value
 
     def channel(self) -> pa.Array:
         """How money moved, one of CHANNELS; "other" where the source's word is not known."""

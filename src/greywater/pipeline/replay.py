@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -42,6 +42,7 @@ def replay(
     sink: Callable[[FeatureBlock], None],
     *,
     watch: Callable[[pa.RecordBatch], None] | None = None,
+    watched: Sequence[str] = (),
     block_rows: int = BLOCK_ROWS,
     progress: Progress | None = None,
 ) -> Replayed:
@@ -57,6 +58,8 @@ def replay(
         Takes each FeatureBlock, in order, on one other thread while the next block is computed.
     watch : callable, optional
         Sees each batch of payments (`seq` and `tx_id` are among its columns) before its block is computed.
+    watched : sequence of str
+        Further columns of the transaction table that it is to see.
     block_rows : int
         Payments a block. Changes no value.
     progress : Progress, optional
@@ -67,7 +70,7 @@ def replay(
     EngineError
         If the ledger is not dense.
     """
-    columns = [*INPUT_COLUMNS, "tx_id"]
+    columns = list(dict.fromkeys([*INPUT_COLUMNS, "tx_id", *watched]))
     parts: list[tuple[Int64Array, Int64Array, np.ndarray, np.ndarray]] = []
     payments = 0
     pending: Future[None] | None = None

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from greywater.errors import StoreError
 from greywater.stores.fingerprints import UInt64Array, content_fingerprints, id_fingerprints
 from greywater.stores.ports import Appended
-from greywater.vocab import MAX_AMOUNT, REJECTED_SCHEMA, TRANSACTION_SCHEMA, Int64Array
+from greywater.vocab import BALANCES, MAX_AMOUNT, REJECTED_SCHEMA, TRANSACTION_SCHEMA, Int64Array
 
 __all__ = ["Admission", "Limits", "Lookup", "admit"]
 
@@ -113,7 +113,7 @@ def admit(
     -----
     SEMANTICS.md: Identity, and "What payment i sees" for `future_time` and `time_jump`. A row whose id is recorded is
     known or a conflict before anything else is asked of it. An amount outside 0 .. 2^53 - 1 is refused too
-    (`amount_range`): readers refuse it earlier, this is the last door.
+    (`amount_range`), and so is a balance beyond 2^53 - 1: readers refuse it earlier, this is the last door.
     """
     rows = _conform(payments)
     offer, keys = _prepare(rows, limits, lookup, key)
@@ -144,6 +144,10 @@ def _conform(payments: pa.Table) -> pa.Table:
         if field.name == "seq":
             continue
         if field.name not in payments.column_names:
+            if field.name in BALANCES:
+                columns.append(pa.nulls(payments.num_rows, field.type))
+                fields.append(field)
+                continue
             raise StoreError(
                 f"the payments to record have no column {field.name!r}",
                 where="Ledger.append",
@@ -176,6 +180,10 @@ def _prepare(rows: pa.Table, limits: Limits, lookup: Lookup, key: bytes) -> tupl
     for name in ("amount", "received_amount"):
         amounts = _numbers(rows, name)
         amounts_ok &= (amounts >= 0) & (amounts <= MAX_AMOUNT)
+    for name in BALANCES:
+        if rows[name].null_count < rows.num_rows:
+            held = _numbers(rows, name)
+            amounts_ok &= (held >= -MAX_AMOUNT) & (held <= MAX_AMOUNT)
     offer = _Offer(
         times=_numbers(rows, "event_time"),
         latest=_numbers(rows, "recorded_time") + limits.max_ahead_us,
@@ -189,7 +197,8 @@ def _prepare(rows: pa.Table, limits: Limits, lookup: Lookup, key: bytes) -> tupl
 
 
 def _numbers(rows: pa.Table, name: str) -> Int64Array:
-    column = rows[name].cast(pa.int64())
+    """A column as int64[n]; 0 where it is null."""
+    column = rows[name].cast(pa.int64()).fill_null(0)
     return np.asarray(column) if column.num_chunks else np.empty(0, np.int64)
 
 
@@ -289,7 +298,6 @@ def _explain(
     columns: dict[str, list[object]] = {name: [] for name in REJECTED_SCHEMA.names}
     ids = few["tx_id"].to_pylist()
     times, recorded = _numbers(few, "event_time").tolist(), _numbers(few, "recorded_time").tolist()
-    amounts, received = few["amount"].to_pylist(), few["received_amount"].to_pylist()
     for at, row in enumerate(refused.tolist()):
         code = int(verdicts.code[row])
         reason, column = REASONS[code]
@@ -302,10 +310,8 @@ def _explain(
         elif code == JUMP:
             value, message = _moment(times[at]), _jump(times[at], int(verdicts.horizon[row]), limits.max_jump_us or 0)
         else:
-            paid = not 0 <= amounts[at] <= MAX_AMOUNT
-            column = "amount" if paid else "received_amount"
-            value = str(amounts[at] if paid else received[at])
-            message = _amount(value)
+            column, value = _out_of_range(few.slice(at, 1))
+            message = _amount(column.replace("_", " "), value)
         columns["file"].append((files[at] if files else None) or "")
         columns["row"].append(places[at] if places and places[at] is not None else row + 1)
         for name, item in (("column", column), ("value", value), ("reason", reason), ("message", message)):
@@ -348,7 +354,18 @@ def _jump(time: int, horizon: int, jump: int) -> str:
     )
 
 
-def _amount(value: str) -> str:
+def _out_of_range(row: pa.Table) -> tuple[str, str]:
+    """The first amount or balance of a refused payment that cannot be: its column and its value."""
+    least = {"amount": 0, "received_amount": 0, **dict.fromkeys(BALANCES, -MAX_AMOUNT)}
+    values = ((name, row[name][0].as_py()) for name in least)
+    return next(
+        (name, str(value)) for name, value in values if value is not None and not least[name] <= value <= MAX_AMOUNT
+    )
+
+
+def _amount(what: str, value: str) -> str:
+    if what.endswith("balance"):
+        return f"the {what} {value} is beyond {MAX_AMOUNT} minor units. To mend: correct it, or leave it out."
     if value.startswith("-"):
         return (
             f"the amount {value} is negative. To mend: swap sender and receiver, or record the reversal as a payment "

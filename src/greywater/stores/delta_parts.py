@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, Transaction
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction
 
@@ -83,6 +83,8 @@ class PartTable:
         self._delta: Any = None
         broken = self._settle(schema)
         self._load()
+        if schema is not None and _earlier_form(self.schema, schema):
+            self._add_columns(schema)
         if schema is not None and not self.schema.equals(schema):
             raise StoreError(
                 "the table has other columns than this version of Greywater writes",
@@ -302,7 +304,9 @@ class PartTable:
             mark = json.loads((schema.metadata or {}).get(FOOTER, b"null"))
         except (OSError, pa.ArrowException, ValueError):
             return None
-        if not isinstance(mark, dict) or not schema.equals(self.schema) or mark.get("rows") != rows:
+        if not isinstance(mark, dict) or mark.get("rows") != rows:
+            return None
+        if not schema.equals(self.schema) and not _earlier_form(schema, self.schema):
             return None
         part = Part(path.name, stated[0], rows, len(content))
         return Encoded(part, content, mark, _stats(content, rows))
@@ -360,6 +364,21 @@ class PartTable:
         durable.sync_folder(self.folder / delta_log.LOG_FOLDER)
         durable.sync_folder(self.folder)
 
+    def _add_columns(self, schema: pa.Schema) -> None:
+        """Take in the columns that an earlier version did not know; its files read as null there."""
+        if self.read_only:
+            self.schema = schema
+            return
+        new = pa.schema([field for field in schema if field.name not in self.schema.names])
+        target = delta_log.commit_path(self.folder, self.version + 1)
+        try:
+            self._delta.alter.add_columns(Schema.from_arrow(new).fields)
+        except (OSError, DeltaError) as error:
+            raise durable.store_error(_plain(error), self.folder, "add columns to a table") from error
+        durable.sync_file(target)
+        durable.sync_folder(target.parent)
+        self._load()
+
     def _load(self) -> None:
         try:
             self._delta = DeltaTable(str(self.folder))
@@ -405,6 +424,16 @@ class PartTable:
                 where=str(self.folder),
                 mend="put the folder back from a backup",
             )
+
+
+def _earlier_form(schema: pa.Schema, now: pa.Schema) -> bool:
+    """Whether a schema lacks nothing but columns at the end that may be null."""
+    known = len(schema)
+    return (
+        known < len(now)
+        and schema.equals(pa.schema(list(now)[:known]))
+        and all(field.nullable for field in list(now)[known:])
+    )
 
 
 def _counts(actions: pa.Table) -> list[int | None]:

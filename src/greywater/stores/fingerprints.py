@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from greywater.vocab import BALANCES
+
 __all__ = ["CONTENT_COLUMNS", "UInt64Array", "content_fingerprints", "id_fingerprints", "siphash128"]
 
 UInt64Array = NDArray[np.uint64]
@@ -26,6 +28,7 @@ CONTENT_COLUMNS: Final = (
     "received_currency",
     "channel",
     "reference",
+    *BALANCES,
 )
 NUMBERS: Final = ("event_time", "amount", "received_amount")
 
@@ -91,12 +94,18 @@ def content_fingerprints(payments: pa.Table, key: bytes) -> UInt64Array:
     """Fingerprints uint64[n, 2] of all that the source said of each payment (CONTENT_COLUMNS).
 
     Each column is hashed under a key of its own and the results are added by exclusive or, so two payments that
-    differ anywhere meet with a probability of 2^-128.
+    differ anywhere meet with a probability of 2^-128. A balance that is not known adds nothing, so that payments
+    without balances keep the fingerprints that earlier versions gave them.
     """
     columns = [np.asarray(_whole(payments[name]).view(pa.int64())) for name in NUMBERS]
     total = _hash_numbers(columns, _column_key(key, "numbers"))
+    for name in BALANCES:
+        known = _whole(payments[name])
+        rows = np.flatnonzero(known.is_valid().to_numpy(zero_copy_only=False))
+        if len(rows):
+            total[rows] ^= _hash_numbers([np.asarray(known.drop_null())], _column_key(key, name))
     for name in CONTENT_COLUMNS:
-        if name in NUMBERS:
+        if name in NUMBERS or name in BALANCES:
             continue
         coded = _whole(payments[name]).dictionary_encode(null_encoding="encode")
         hashes = siphash128(coded.dictionary, _column_key(key, name))

@@ -12,11 +12,11 @@ from greywater.errors import StoreError
 from greywater.stores.delta_parts import PartTable
 from greywater.stores.part_reader import Part, pick_columns, read_part
 from greywater.stores.ports import Finding
-from greywater.vocab import MAX_AMOUNT, TRANSACTION_SCHEMA
+from greywater.vocab import BALANCES, MAX_AMOUNT, TRANSACTION_SCHEMA
 
 __all__ = ["check_batch", "check_payments"]
 
-COLUMNS: Final = ("seq", "event_time", "amount", "received_amount")
+COLUMNS: Final = ("seq", "event_time", "amount", "received_amount", *BALANCES)
 #: 1900-01-01 and 2200-01-01 in microseconds since 1970: no payment system's clock is outside.
 EARLIEST: Final = -2_208_988_800_000_000
 LATEST: Final = 7_258_118_400_000_000
@@ -55,7 +55,8 @@ def check_batch(rows: pa.Table, first_seq: int) -> str:
     Examples
     --------
     >>> from datetime import UTC, datetime
-    >>> row = {"seq": [4], "event_time": [datetime(2020, 1, 1, tzinfo=UTC)], "amount": [1], "received_amount": [1]}
+    >>> row = {"seq": [4], "event_time": [datetime(2020, 1, 1, tzinfo=UTC)], "amount": [1], "received_amount": [1],
+    ...     "sender_balance": [None], "receiver_balance": [-7]}
     >>> schema = pa.schema([TRANSACTION_SCHEMA.field(name) for name in row])
     >>> check_batch(pa.table(row, schema=schema), 4)
     ''
@@ -67,9 +68,9 @@ def check_batch(rows: pa.Table, first_seq: int) -> str:
     wrong = np.flatnonzero(seqs != expected)
     if len(wrong):
         return f"payment {expected[wrong[0]]} is not where it should be (its number reads {seqs[wrong[0]]})"
-    for name in ("amount", "received_amount"):
-        amounts = np.asarray(rows[name])
-        wrong = np.flatnonzero((amounts < 0) | (amounts > MAX_AMOUNT))
+    for name in ("amount", "received_amount", *BALANCES):
+        amounts = np.asarray(rows[name].fill_null(0))
+        wrong = np.flatnonzero((amounts < (-MAX_AMOUNT if name in BALANCES else 0)) | (amounts > MAX_AMOUNT))
         if len(wrong):
             return f"payment {expected[wrong[0]]} has {name} {amounts[wrong[0]]}, which is out of range"
     times = np.asarray(rows["event_time"].cast(pa.int64()))

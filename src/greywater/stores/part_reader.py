@@ -221,7 +221,14 @@ def _take_from(folder: Path, part: Part, schema: pa.Schema, rows: Int64Array) ->
 
 
 def _as_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    return pa.Table.from_arrays([table[name].cast(schema.field(name).type) for name in schema.names], schema=schema)
+    """The columns asked for; null in files written before there was such a column."""
+    columns = []
+    for field in schema:
+        if field.name not in table.column_names and field.nullable:
+            columns.append(pa.chunked_array([pa.nulls(table.num_rows, field.type)]))
+        else:
+            columns.append(table[field.name].cast(field.type))
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _one_batch(table: pa.Table, schema: pa.Schema) -> pa.RecordBatch:

@@ -36,6 +36,10 @@ _listed: Final = (
     OtherColumn(
         "payment.sender_balance_share", pa.float64(), "amount divided by the sender's balance before it", "balances"
     ),
+    OtherColumn(
+        "payment.receiver_balance_share", pa.float64(), "what arrived divided by the receiver's balance before it",
+        "balances",
+    ),
     OtherColumn("payment.sender_balance", pa.float64(), "the sender's balance before it, minor units", "balances"),
     OtherColumn("payment.receiver_balance", pa.float64(), "the receiver's balance before it, minor units", "balances"),
     OtherColumn(
