@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from greywater.app.rule_place import with_requests
@@ -13,6 +14,8 @@ from greywater.detectors.rules.rule_set import RuleSet
 from greywater.features.balances import BalanceJoin
 from greywater.features.catalog import payments_v2
 from greywater.features.engine import Engine
+from greywater.features.leading_digits import LeadingDigitJoin
+from greywater.features.peer_deviation import PeerJoin
 from tests.features.payments import as_table
 from tests.naive import DAY_US, Paid
 
@@ -64,3 +67,38 @@ def test_a_small_part_of_a_full_account_is_no_rapid_movement() -> None:
     payments = [paid(0, "X", "A", 5_000), paid(3, "A", "Y", 4_900)]
     sides = {"sender_balance": [None, 2_500_000], "receiver_balance": [2_000_000, None]}
     assert hits("rapid-movement-against-balance", payments, BalanceJoin(), **sides) == [False, False]
+
+
+def test_leading_digits_against_benford() -> None:
+    invented = [paid(24 * k, "A", f"X{k}", 9_000 + 7 * k) for k in range(60)]
+    assert hits("leading-digits-against-benford", invented, LeadingDigitJoin()) == [False] * 49 + [True] * 11
+
+
+def test_leading_digits_of_honest_amounts_and_of_too_few() -> None:
+    honest = [paid(24 * k, "A", f"X{k}", 3 * 1.08**k) for k in range(85)]
+    few = [paid(24 * k, "A", f"X{k}", 9_000 + 7 * k) for k in range(49)]
+    old = [paid(24 * 4 * k, "A", f"X{k}", 9_000 + 7 * k) for k in range(80)]  # never 50 in 90 days
+    for payments in (honest, few, old):
+        assert not any(hits("leading-digits-against-benford", payments, LeadingDigitJoin()))
+
+
+def segments(seq: np.ndarray, time_us: np.ndarray, accounts: pa.Array) -> np.ndarray:
+    """Households (0) and firms (1) by the first letter; of others it is not known."""
+    return np.array([{"H": 0, "F": 1}.get(account[0], -1) for account in accounts.to_pylist()], np.int64)
+
+
+def test_deviation_from_peers() -> None:
+    payments = [paid(k, f"H{k}", "Shop", 300 + 10 * k) for k in range(12)]
+    payments += [paid(12 + k, f"F{k}", "Shop", 40_000 + 3_000 * k) for k in range(12)]
+    # For a household it is much, for a firm it is not; of a stranger nobody knows what is much.
+    payments += [paid(30, "H99", "Y", 50_000), paid(31, "F99", "Y", 50_000), paid(32, "Z", "Y", 50_000)]
+    # The household that paid before does not make itself a peer; what it paid a month ago is over.
+    payments += [paid(33, "H99", "Y", 100), paid(33 + 24 * 31, "H99", "Y", 12_000)]
+    found = hits("deviation-from-peers", payments, PeerJoin(segments))
+    assert found == [False] * 24 + [True, False, False, True, True]
+
+
+def test_parts_of_a_large_total_deviate_from_peers_too() -> None:
+    payments = [paid(k, f"H{k}", "Shop", 300 + 10 * k) for k in range(12)]
+    payments += [paid(20 + k, "H99", "Y", 1_500) for k in range(8)]
+    assert hits("deviation-from-peers", payments, PeerJoin(segments)) == [False] * 18 + [True, True]
