@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -92,6 +93,7 @@ class PeerGroups:
             raise DetectorError(f"quantiles of shape {quantiles.shape} do not fit", where="peers", mend="learn again")
         self._column = {name: place for place, name in enumerate(self.names)}
         self._group = {group: place for place, group in enumerate(self.groups)}
+        self._marks: dict[tuple[int, int], list[float]] = {}
 
     @classmethod
     def of(cls, names: Sequence[str], rows: Mapping[Role, tuple[Float64Array, Sequence[str]]]) -> PeerGroups:
@@ -140,19 +142,26 @@ class PeerGroups:
         place = self._group.get((side, known))
         if column is None or place is None or not math.isfinite(value):
             return None
-        marks = self.quantiles[place, column]
-        if not np.isfinite(marks).all():
+        marks = self._defined(place, column)
+        if not marks:
             return None
-        above = int(np.searchsorted(marks, value, side="left")) - 1
-        below = int(np.searchsorted(marks, value, side="right"))
+        above, below = bisect_left(marks, value) - 1, bisect_right(marks, value)
         return Standing(
             segment=known,
             peers=self.peers[place],
             value=value,
-            median=float(marks[LEVELS.index(0.5)]),
+            median=marks[LEVELS.index(0.5)],
             more_than=LEVELS[above] if above >= 0 else 0.0,
             less_than=1 - LEVELS[below] if below < len(LEVELS) else 0.0,
         )
+
+    def _defined(self, group: int, column: int) -> list[float]:
+        """The values at LEVELS; none where one of them is not defined."""
+        marks = self._marks.get((group, column))
+        if marks is None:
+            found = self.quantiles[group, column]
+            marks = self._marks[group, column] = found.tolist() if np.isfinite(found).all() else []
+        return marks
 
     def medians(self, side: Role, segments: Mapping[Role, str]) -> Float64Array:
         """The peers' medians float64[columns], NaN where no peer has a value.

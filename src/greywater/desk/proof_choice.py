@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from greywater.desk.reasons import Reason
 from greywater.features.feature import Feature
 from greywater.features.graph import GraphPlan, PatternPlan
 from greywater.features.graph_evidence import part_of
+from greywater.vocab import Float64Array
 
 __all__ = ["MOST_PROOFS", "PatternChoice", "Wanted"]
 
@@ -76,17 +79,20 @@ class PatternChoice:
             and feature.parameters["statistic"] != "truncated"
         ]
 
+        self._places = np.array([count.place for count in self._counts], np.int64)
+        self._least = np.array([count.least for count in self._counts], np.float64)
+
     @property
     def look_back(self) -> int:
         """Seconds that the patterns shown look back at most."""
         return max((part.look_back for part in self._plan.patterns if part.pattern in _SHOWN), default=0)
 
-    def choose(self, values: Sequence[float], reasons: Sequence[Reason]) -> list[Wanted]:
+    def choose(self, values: Sequence[float] | Float64Array, reasons: Sequence[Reason]) -> list[Wanted]:
         """The patterns of one payment, at most MOST_PROOFS.
 
         Parameters
         ----------
-        values : sequence of float
+        values : float[features]
             The payment's feature row.
         reasons : sequence of Reason
             Of the alert.
@@ -113,17 +119,17 @@ class PatternChoice:
             for pattern, window in list(chosen.items())[:MOST_PROOFS]
         ]
 
-    def _windows(self, values: Sequence[float]) -> Mapping[str, Mapping[int, float]]:
+    def _windows(self, values: Sequence[float] | Float64Array) -> Mapping[str, Mapping[int, float]]:
         """By pattern, the windows in which the columns say that there is one, with the greatest count."""
         found: dict[str, dict[int, float]] = {}
-        for count in self._counts:
-            value = values[count.place]
-            if value > count.least:
-                windows = found.setdefault(count.pattern, {})
-                windows[count.window] = max(value, windows.get(count.window, 0.0))
+        counted = np.asarray(values, np.float64)[self._places]
+        for at in np.flatnonzero(counted > self._least).tolist():
+            count = self._counts[at]
+            windows = found.setdefault(count.pattern, {})
+            windows[count.window] = max(float(counted[at]), windows.get(count.window, 0.0))
         return found
 
-    def _part(self, pattern: str, window: int, values: Sequence[float]) -> PatternPlan:
+    def _part(self, pattern: str, window: int, values: Sequence[float] | Float64Array) -> PatternPlan:
         """What is searched for."""
         lengths = [
             count.length

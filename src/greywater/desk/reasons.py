@@ -193,6 +193,9 @@ class ReasonWriter:
         windows = ((label, seconds) for label in labels if (seconds := say.window_seconds(label)) is not None)
         self._windows = tuple(sorted(windows, key=lambda window: (window[1], window[0])))
         self._groups = {side: _numbered(self._themes, side) for side in ("sender", "receiver")}
+        #: The window of each column's theme, and whether it is about single amounts.
+        self._window_of = [(theme.window or 0, theme.label) for theme in self._themes]
+        self._sizes = [theme.sizes for theme in self._themes]
 
     def reasons(
         self,
@@ -258,17 +261,19 @@ class ReasonWriter:
 
         Columns that do not push are left out.
         """
-        given = np.array(pushes[: len(self.names)])
-        columns = np.flatnonzero(np.isfinite(given) & (given != 0))
-        groups = self._groups[side][columns]
-        numbers, first = np.unique(groups, return_index=True)
-        totals = np.bincount(groups, weights=given[columns])[numbers]
-        for place in np.lexsort((first, -totals)).tolist():
-            yield float(totals[place]), columns[groups == numbers[place]]
+        given, groups = np.array(pushes[: len(self.names)]), self._groups[side]
+        pushing = np.isfinite(given) & (given != 0)
+        totals = np.bincount(groups, weights=np.where(pushing, given, 0.0))
+        columns = np.flatnonzero(pushing)
+        first = np.full(len(totals), len(given))
+        first[groups[columns[::-1]]] = columns[::-1]  # of several columns of one group the first is written last
+        numbers = np.flatnonzero(first < len(given))
+        for number in numbers[np.lexsort((first[numbers], -totals[numbers]))].tolist():
+            yield float(totals[number]), columns[groups[columns] == number]
 
     def _word(self, facts: Facts, columns: list[int], pushes: list[float], total: float) -> Reason:
         """The sentence of one theme, over its strongest window."""
-        by_push = sorted(columns, key=lambda column: (-pushes[column], column))
+        by_push = sorted(columns, key=pushes.__getitem__, reverse=True)  # of equals the first
         theme = self._strongest_window(columns, pushes)
         if theme.name == "amount":
             theme = replace(theme, role=theme.role or facts.side)
@@ -292,13 +297,13 @@ class ReasonWriter:
         """The theme with the window whose columns push hardest together; of equals the shortest."""
         push: dict[tuple[int, str], float] = {}
         for column in columns:
-            theme = self._themes[column]
-            key = (theme.window or 0, theme.label)
+            key = self._window_of[column]
             push[key] = push.get(key, 0.0) + pushes[column]
         window, label = min(push, key=lambda key: (-push[key], key))
-        sizes = math.fsum(pushes[column] for column in columns if self._themes[column].sizes)
+        sizes = math.fsum([pushes[column] for column in columns if self._sizes[column]])
         told = sizes > 0 and sizes >= _SIZES_MATTER * math.fsum(push.values())
-        return replace(self._themes[columns[0]], window=window or None, label=label, sizes=told)
+        theme = self._themes[columns[0]]
+        return Theme(theme.name, theme.role, theme.direction, label, window or None, told)
 
     def _described(self, facts: Facts, name: str) -> str:
         """Word a feature that has no theme by its declaration, or else by its name."""
