@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greywater.desk.evidence import MOST_EVIDENCE, MOST_FORMED, choose_evidence, evidence_rows, payment_at
+from greywater.desk.evidence import MOST_EVIDENCE, MOST_FORMED, Around, choose_evidence, evidence_rows, payment_at
 from greywater.desk.reasons import Reason
+from greywater.desk.recorded import Recorded
 from greywater.desk.sentences import Role
 from greywater.errors import UsageError
 
@@ -209,3 +210,53 @@ def test_it_is_causal_bounded_and_does_not_hang_on_the_order_of_the_table(
     random.shuffle(order)  # type: ignore[arg-type]
     assert choose_evidence(payments.take(order), raising, reasons) == evidence
     assert choose_evidence(payments.slice(0, raising + 1), raising, reasons) == evidence
+
+
+def spoken_of(rows: list[Row], raising: int, said: Reason) -> list[int]:
+    """The slow twin: places of the payments that a reason speaks of, latest first."""
+    day, sender, receiver, *_ = rows[raising]
+    party = sender if said.role == "sender" else receiver
+    found = []
+    for place, (when, payer, payee, *_) in enumerate(rows[: raising + 1]):
+        if said.theme == "pair":
+            about = (payer, payee) in ((sender, receiver), (receiver, sender))
+        elif said.window is None or said.role is None:
+            about = False
+        else:
+            way = {"out": payer == party != payee, "in": payee == party != payer, "self": payer == party == payee}
+            microseconds = [(START + timedelta(days=each) - START) // timedelta(microseconds=1) for each in (when, day)]
+            late = microseconds[0] > microseconds[1] - said.window * 1_000_000
+            if said.whole_days:
+                late = microseconds[0] // (DAY * 1_000_000) > microseconds[1] // (DAY * 1_000_000) - said.window // DAY
+            about = late and way.get(said.direction, party in (payer, payee))
+        if about:
+            found.append(place)
+    return found[::-1]
+
+
+@settings(max_examples=100, deadline=None)
+@given(any_rows, any_reasons, st.data())
+def test_what_a_reason_cites_is_what_it_speaks_of_among_the_payments_that_count(
+    rows: list[Row], reasons: list[Reason], data: st.DataObject
+) -> None:
+    raising = data.draw(st.integers(0, len(rows) - 1))
+    kept = sorted({raising, *data.draw(st.sets(st.integers(0, len(rows) - 1)))})
+    around = Around(Recorded(table(rows)), raising, np.array(kept))
+    for said in reasons:
+        expected = [place for place in spoken_of(rows, raising, said) if place in kept] or [raising]
+        assert around.cited(said, 3) == (tuple(f"t{place}" for place in expected[:3]), len(expected))
+    assert around.choose(reasons) == choose_evidence(table(rows).take(kept), raising, reasons)
+
+
+def test_payments_are_found_by_seq_and_what_is_not_known_stays_open() -> None:
+    rows = table([(1.0, "a", "b", 10, None), (2.0, "b", "c", 20, 2.0)])
+    rows = rows.set_column(7, "base_amount", pa.array([None, 2**53 - 1], pa.int64())).take([1, 0])
+    recorded = Recorded(rows)
+    assert recorded.places(np.array([0, 1])).tolist() == [1, 0]
+    assert [recorded.evidence(place).base_amount for place in (0, 1)] == [2**53 - 1, None]
+    assert [recorded.evidence(place).score for place in (0, 1)] == [2.0, None]
+    assert recorded.evidence(0) is recorded.evidence(0)
+    assert recorded.evidence(0, raising=True).raising
+    assert not recorded.evidence(0).raising
+    with pytest.raises(UsageError, match="payment 7"):
+        recorded.place(7)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greywater.desk.evidence import Around
 from greywater.desk.peers import LEAST_PEERS, LEVELS, PeerGroups, Standing, standing_words
 from greywater.desk.reasons import Reason
 from greywater.desk.reasons_beside import (
@@ -21,6 +22,7 @@ from greywater.desk.reasons_beside import (
     with_payments,
     with_peers,
 )
+from greywater.desk.recorded import Recorded
 from greywater.errors import DetectorError, StoreDamagedError
 from greywater.features.feature import Feature
 from tests.desk.proofs import proof_of, ring
@@ -125,7 +127,7 @@ def test_reasons_cite_the_payments_they_speak_of_and_never_later_ones() -> None:
     out = Reason("sent", "flow", (), (), 1.0, window=86_400, role="sender", direction="out")
     came = Reason("got", "flow", (), (), 1.0, window=86_400, role="sender", direction="in")
     how = Reason("paid by wire", "how", (), (), 1.0)
-    told = with_payments([out, came, how], payments(), 3, most=2)
+    told = with_payments([out, came, how], Around(Recorded(payments()), 3), most=2)
     assert [(reason.payments, reason.more_payments) for reason in told] == [
         (("t3", "t1"), 1),
         (("t2",), 0),
@@ -137,7 +139,7 @@ def test_reasons_cite_the_payments_they_speak_of_and_never_later_ones() -> None:
 def test_a_reason_behind_which_a_pattern_stands_cites_its_payments() -> None:
     proof = replace(proof_of(ring(1_000, 900), "temporal_cycle"), reasons=(1,))
     reasons = [Reason("closes a ring", "temporal_cycle", (), (), 1.0), Reason("and again", "chain", (), (), 0.5)]
-    told = with_payments(reasons, payments(), 3, proofs=[proof])
+    told = with_payments(reasons, Around(Recorded(payments()), 3), proofs=[proof])
     assert told[0].payments == ("t3",)
     assert told[1].payments == tuple(each.row.tx_id for each in proof.formed[0].payments)[:5]
     assert len(told[1].payments) > 1

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from greywater.app.parties import Parties
 from greywater.app.peer_groups import PeerReader
 from greywater.app.proving import Prover, best_seqs, in_words, shown_seqs
 from greywater.app.rule_hits import rule_hits
 from greywater.desk.alerts import Alert, build_alert, side_of
-from greywater.desk.evidence import EvidenceRow, choose_evidence, evidence_rows, payment_at
+from greywater.desk.evidence import Around, EvidenceRow
 from greywater.desk.reasons import ReasonWriter
 from greywater.desk.reasons_beside import rule_reason, with_payments, with_peers
+from greywater.desk.recorded import Recorded
 from greywater.desk.rollup import Candidate
 from greywater.desk.sentences import Payment
 from greywater.detectors.detector import Detector
+from greywater.detectors.rows import matrix
 from greywater.detectors.rules.rule_set import RuleSet
 from greywater.features.catalog import FeatureSet
 from greywater.stores.blocks import FeatureBlocks, TableRows
@@ -85,15 +87,11 @@ def raise_alerts(
     catalog = features.by_name
     writer = ReasonWriter(features.names, catalog, base_currency, day_windows=features.plan.day_windows)
     prover = Prover(ledger, features, np.array([candidate.seq for candidate in candidates], np.int64))
-    for begin in range(0, len(candidates), PIECE):
-        piece = candidates[begin : begin + PIECE]
-        seqs = np.unique(np.array([candidate.seq for candidate in piece], np.int64))
-        table = blocks.take(np.searchsorted(blocks.seq, seqs).astype(np.int64))
-        rows = TableRows(table)
-        values = np.column_stack([np.asarray(column.to_numpy(), np.float64) for column in table.columns])
-        contributions = detector.explain(rows)
+    for begin, piece, explaining in _pieces(candidates, blocks, detector):
+        history = _History.read(ledger, piece, parties, scores)
+        seqs, table, contributions = explaining.result()
+        values = matrix(table)
         hits = [] if rules is None else rule_hits(rules, table, features)
-        history = _History.read(ledger, seqs, piece, parties, scores)
         told = []
         for candidate in piece:
             row = int(np.searchsorted(seqs, candidate.seq))
@@ -110,14 +108,14 @@ def raise_alerts(
         history.know(ledger, [seq for *_, findings in told for seq in shown_seqs(findings)], scores)
         for number, (candidate, reasons, struck, findings) in enumerate(told):
             accounts = parties.accounts(candidate.entity, candidate.kind)
-            payments, formed = history.up_to(candidate.seq, accounts), best_seqs(findings)
-            proofs = in_words(findings, history.formed, candidate.seq)
+            around, formed = history.up_to(candidate.seq, accounts), best_seqs(findings)
+            proofs = in_words(findings, history.rows(shown_seqs(findings)), candidate.seq)
             yield build_alert(
                 run_id,
                 begin + number + 1,
                 candidate,
-                (*with_payments(reasons, payments, candidate.seq, proofs=proofs), *struck),
-                choose_evidence(history.with_formed(payments, formed), candidate.seq, reasons, formed=formed),
+                (*with_payments(reasons, around, proofs=proofs), *struck),
+                history.with_formed(around, formed).choose(reasons, formed=formed),
                 accounts=accounts,
                 base_currency=base_currency,
                 proofs=proofs,
@@ -128,82 +126,109 @@ def raise_alerts(
             progress.advance(len(piece))
 
 
-class _History:
-    """The payments of some accounts, found by account."""
+def _pieces(
+    candidates: Sequence[Candidate], blocks: FeatureBlocks, detector: Detector
+) -> Iterator[tuple[int, Sequence[Candidate], Future[tuple[Int64Array, pa.Table, Float64Array]]]]:
+    """The candidates piece by piece: the first one's rank less 1, the piece, and what will be known of its payments.
 
-    def __init__(self, table: pa.Table, seq: Int64Array, rows_of: dict[str, Int64Array]) -> None:
-        self._table = table
-        self._seq = seq
-        self._rows_of = rows_of
-        self._last: tuple[int, frozenset[str], pa.Table] | None = None
-        self._others = table.slice(0, 0)
-        self.formed: dict[int, EvidenceRow] = {}
+    That is their seqs, feature rows and contributions. They are worked out in a thread, one piece ahead, while the
+    caller words the piece before.
+    """
+
+    def explained(begin: int) -> tuple[Int64Array, pa.Table, Float64Array]:
+        seqs = _seqs(candidates[begin : begin + PIECE])
+        table = blocks.take(np.searchsorted(blocks.seq, seqs).astype(np.int64)).combine_chunks()
+        return seqs, table, detector.explain(TableRows(table))
+
+    with ThreadPoolExecutor(1, "greywater-explain") as pool:
+        begins = list(range(0, len(candidates), PIECE))
+        ahead = [pool.submit(explained, begin) for begin in begins[:1]]
+        for number, begin in enumerate(begins):
+            ahead += [pool.submit(explained, later) for later in begins[number + 1 : number + 2]]
+            yield begin, candidates[begin : begin + PIECE], ahead.pop(0)
+
+
+def _seqs(candidates: Sequence[Candidate]) -> Int64Array:
+    """The payments that raise alerts, increasing, each once."""
+    return np.unique(np.array([candidate.seq for candidate in candidates], np.int64))
+
+
+class _History:
+    """The payments of some accounts, found by account, and others that formed patterns with them."""
+
+    def __init__(self, payments: pa.Table) -> None:
+        self._payments, self._own = payments, len(payments)
+        self._recorded = recorded = Recorded(payments)
+        self._code_of = recorded.code_of
+        codes = np.concatenate([recorded.sender, recorded.receiver])
+        self._order = np.argsort(codes, kind="stable")
+        self._begins = np.searchsorted(codes[self._order], np.arange(len(recorded.accounts) + 1))
+        self._rows_of: dict[str, Int64Array] = {}
+        self._last: tuple[tuple[int, frozenset[str]], Around] | None = None
 
     @classmethod
-    def read(
-        cls, ledger: Ledger, seqs: Int64Array, candidates: Sequence[Candidate], parties: Parties, scores: Scores
-    ) -> _History:
+    def read(cls, ledger: Ledger, candidates: Sequence[Candidate], parties: Parties, scores: Scores) -> _History:
         """Read the payments of the candidates and of the other parties of the payments that raised them."""
-        raising = ledger.take(seqs, ["sender", "receiver"])
+        raising = ledger.take(_seqs(candidates), ["sender", "receiver"])
         wanted = set(raising["sender"].to_pylist()) | set(raising["receiver"].to_pylist())
         for candidate in candidates:
             wanted.update(parties.accounts(candidate.entity, candidate.kind))
-        table = ledger.payments_of(sorted(wanted), COLUMNS).combine_chunks()
-        seq = np.asarray(table["seq"].to_numpy(), np.int64)
-        table = table.append_column("score", pa.array(scores.of(seq)))
-        rows_of: dict[str, list[Int64Array]] = {}
-        for name in ("sender", "receiver"):
-            for account, rows in _rows_by_value(table[name], wanted):
-                rows_of.setdefault(account, []).append(rows)
-        return cls(table, seq, {account: np.unique(np.concatenate(rows)) for account, rows in rows_of.items()})
+        return cls(_scored(ledger.payments_of(sorted(wanted), COLUMNS), scores))
 
     def payment(self, seq: int) -> Payment:
         """One of the payments that raise alerts."""
-        return payment_at(self._table.slice(int(np.searchsorted(self._seq, seq)), 1), seq)
+        return self._recorded.payment(self._recorded.place(seq))
 
     def know(self, ledger: Ledger, seqs: Sequence[int], scores: Scores) -> None:
         """Read payments that formed patterns; they may be of parties that no alert is about."""
-        wanted = np.unique(np.array(seqs, np.int64))
-        if len(wanted):
-            self._others = ledger.take(wanted, COLUMNS).append_column("score", pa.array(scores.of(wanted)))
-            self.formed = evidence_rows(self._others, -1)
+        missing = np.setdiff1d(np.array(seqs, np.int64), self._recorded.seq)
+        if len(missing):
+            others = _scored(ledger.take(missing, COLUMNS), scores)
+            # Behind the others, so that these keep their places.
+            self._recorded = Recorded(pa.concat_tables([self._payments, others]))
 
-    def with_formed(self, payments: pa.Table, formed: Sequence[int]) -> pa.Table:
-        """Payments, and those of `formed` that are not among them."""
-        there = set(payments["seq"].to_pylist()) if formed else set()
-        missing = [seq for seq in formed if seq not in there]
-        if not missing:
-            return payments
-        rows = np.searchsorted(self._others["seq"].to_numpy(), np.array(missing, np.int64))
-        return pa.concat_tables([payments, self._others.take(pa.array(rows)).select(payments.column_names)])
+    def rows(self, seqs: Sequence[int]) -> dict[int, EvidenceRow]:
+        """Payments by seq, as rows of evidence."""
+        places = self._recorded.places(np.array(seqs, np.int64))
+        return {seq: self._recorded.evidence(place) for seq, place in zip(seqs, places.tolist(), strict=True)}
 
-    def up_to(self, seq: int, accounts: Sequence[str]) -> pa.Table:
+    def with_formed(self, around: Around, formed: Sequence[int]) -> Around:
+        """What an alert may speak of, and the payments of `formed` that are not among it."""
+        if not formed:
+            return around
+        places = self._recorded.places(np.array(formed, np.int64)).tolist()
+        more = [place for place in places if not (around.places == place).any()]
+        return Around(self._recorded, around.raising_seq, np.append(around.places, more)) if more else around
+
+    def up_to(self, seq: int, accounts: Sequence[str]) -> Around:
         """Payments recorded up to `seq` in which the accounts or the parties of payment `seq` take part."""
-        at = int(np.searchsorted(self._seq, seq))
-        parties = frozenset([self._table["sender"][at].as_py(), self._table["receiver"][at].as_py(), *accounts])
-        if self._last is not None and self._last[:2] == (seq, parties):
-            return self._last[2]
-        parts = [np.array([at])]
-        for party in parties:
-            rows = self._rows_of.get(party)
-            if rows is not None:
-                earlier = rows[: np.searchsorted(rows, at, side="right")]
-                parts.append(earlier[-MOST_LOOKED_AT:])
-        found = self._table.take(pa.array(np.unique(np.concatenate(parts))))
-        # Both sides of a payment are often alerted by it, one after the other.
-        self._last = (seq, parties, found)
-        return found
+        recorded, at = self._recorded, self._recorded.place(seq)
+        sides = (recorded.accounts[recorded.sender[at]], recorded.accounts[recorded.receiver[at]])
+        key = (seq, frozenset([*sides, *accounts]))
+        if self._last is None or self._last[0] != key:
+            # Both sides of a payment are often alerted by it, one after the other.
+            latest = [
+                rows[: np.searchsorted(rows, at, side="right")][-MOST_LOOKED_AT:] for rows in map(self._of, key[1])
+            ]
+            self._last = key, Around(recorded, seq, _each_once(np.concatenate([[at], *latest])))
+        return self._last[1]
+
+    def _of(self, account: str) -> Int64Array:
+        """Places, increasing, of the payments of one account."""
+        if account not in self._rows_of:
+            code = self._code_of.get(account)
+            low, high = (0, 0) if code is None else self._begins[code : code + 2]
+            self._rows_of[account] = _each_once(self._order[low:high] % max(self._own, 1))
+        return self._rows_of[account]
 
 
-def _rows_by_value(column: pa.ChunkedArray, wanted: set[str]) -> Iterator[tuple[str, Int64Array]]:
-    """Row numbers, increasing, of each wanted value of a column."""
-    encoded = pc.dictionary_encode(column).combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = pa.concat_arrays(encoded.chunks)
-    codes = np.asarray(encoded.indices.to_numpy(), np.int64)
-    order = np.argsort(codes, kind="stable")
-    names = encoded.dictionary.to_pylist()
-    bounds = np.searchsorted(codes[order], np.arange(len(names) + 1))
-    for code, name in enumerate(names):
-        if name in wanted:
-            yield name, order[bounds[code] : bounds[code + 1]].astype(np.int64)
+def _scored(payments: pa.Table, scores: Scores) -> pa.Table:
+    """Payments with their scores."""
+    whole = payments.combine_chunks()
+    return whole.append_column("score", pa.array(scores.of(np.asarray(whole["seq"].to_numpy(), np.int64))))
+
+
+def _each_once(places: Int64Array) -> Int64Array:
+    """Increasing, each once."""
+    ordered = np.sort(places)
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered

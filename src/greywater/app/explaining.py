@@ -23,11 +23,12 @@ from greywater.app.wiring import Project, open_project
 from greywater.config import Settings
 from greywater.desk.alerts import side_of
 from greywater.desk.counterfactual import Counterfactual, counterfactual
-from greywater.desk.evidence import EvidenceRow, choose_evidence, evidence_rows, payment_at
+from greywater.desk.evidence import Around, EvidenceRow, evidence_rows, payment_at
 from greywater.desk.peers import PeerGroups
 from greywater.desk.proof import Proof
 from greywater.desk.reasons import Reason, ReasonWriter, theme_of
 from greywater.desk.reasons_beside import rule_reason, seed_reason, with_payments, with_peers
+from greywater.desk.recorded import Recorded
 from greywater.desk.sentences import Payment, Role
 from greywater.detectors.detector import Detector
 from greywater.detectors.kernel_shap import as_table, explain_by_calls
@@ -343,10 +344,11 @@ class _Explainer:
         findings = Prover(ledger, self._features, np.array([self._seq], np.int64)).find(self._seq, values, reasons)
         shown = np.unique(np.array([self._seq, *shown_seqs(findings)], np.int64))
         proofs = in_words(findings, evidence_rows(ledger.take(shown, COLUMNS), self._seq), self._seq)
-        reasons = with_payments(reasons, payments, self._seq, proofs=proofs)
-        there = set(payments["seq"].to_pylist())
+        around = Around(Recorded(payments), self._seq)
+        reasons = with_payments(reasons, around, proofs=proofs)
+        there = set(around.seq.tolist())
         formed = [seq for seq in best_seqs(findings) if seq in there]
-        return reasons, choose_evidence(payments, self._seq, reasons, formed=formed), tuple(proofs)
+        return reasons, around.choose(reasons, formed=formed), tuple(proofs)
 
     def _rules(self, row: pa.Table, payment: Payment) -> tuple[Reason, ...]:
         """The rules that hit the payment; each cites it."""

@@ -66,7 +66,7 @@ class Prover:
         """
         if self._plan is None or self._choice is None:
             return []
-        wanted = tuple(self._choice.choose(values.tolist(), reasons))
+        wanted = tuple(self._choice.choose(values, reasons))
         if not wanted:
             return []
         if self._last is None or self._last[0] != (seq, wanted):
@@ -112,5 +112,7 @@ def in_words(findings: Findings, payments: Mapping[int, EvidenceRow], raising_se
     raising_seq : int
         The payment that raised the alert.
     """
-    rows = {seq: replace(payments[seq], raising=seq == raising_seq) for seq in shown_seqs(findings)}
+    rows = {seq: payments[seq] for seq in shown_seqs(findings)}
+    if raising_seq in rows:
+        rows[raising_seq] = replace(rows[raising_seq], raising=True)
     return [prove(evidence, rows, reasons) for evidence, reasons in findings]

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from functools import cached_property
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from greywater.desk.reasons import Reason
-from greywater.desk.sentences import Payment
-from greywater.errors import UsageError
-from greywater.vocab import Float64Array, Int64Array
+from greywater.desk.recorded import EvidenceRow, Recorded
+from greywater.desk.sentences import Payment, Role
+from greywater.vocab import Int64Array
 
 __all__ = [
     "MOST_EVIDENCE",
     "MOST_FORMED",
+    "Around",
     "EvidenceRow",
     "choose_evidence",
     "evidence_rows",
     "payment_at",
-    "spoken_of",
 ]
 
 MOST_EVIDENCE: Final = 25
@@ -37,61 +36,120 @@ _FALLBACK: Final = 30 * DAY
 BoolArray = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class EvidenceRow:
-    """One payment of the evidence, as recorded.
+class Around:
+    """The payments that an alert may speak of, seen from the one that raised it.
 
-    Amounts are in minor units; `time_us` is microseconds since 1970 (UTC); `score` is None where the
-    payment was not scored; `raising` marks the payment that raised the alert.
+    Parameters
+    ----------
+    recorded : Recorded
+        Payments of the entity and, for reasons about the other party, of that party.
+    raising_seq : int
+        The payment that raised the alert; one of them.
+    places : int64[n], optional
+        Places in `recorded` of the payments that count, each once, that of the raising payment among them; all of
+        them where left out.
+
+    Raises
+    ------
+    UsageError
+        The raising payment is not there.
     """
 
-    tx_id: str
-    seq: int
-    time_us: int
-    sender: str
-    receiver: str
-    amount: int
-    currency: str
-    base_amount: int | None
-    channel: str
-    score: float | None
-    raising: bool = False
+    def __init__(self, recorded: Recorded, raising_seq: int, places: Int64Array | None = None) -> None:
+        self.recorded = recorded
+        self.places = np.arange(len(recorded)) if places is None else places
+        self.raising_seq, self.raising = raising_seq, recorded.place(raising_seq)
+        self.seq, self.time_us = recorded.seq[self.places], recorded.time_us[self.places]
+        self._spoken_of: dict[tuple[str, Role | None, str, int | None, bool], BoolArray] = {}
 
+    def spoken_of(self, reason: Reason) -> BoolArray:
+        """Which of the payments a reason is about, whenever they were recorded, bool[n].
 
-@dataclass(frozen=True)
-class _Columns:
-    """The columns that choosing needs, as arrays; base_amount is 0 where it is not known."""
+        Those inside its window `(t - w, t]` (or its whole UTC days), of the party on its side of the raising payment,
+        in its direction; of a reason about the pair the payments between the two.
+        """
+        about = "pair" if reason.theme == "pair" else ""
+        key = (about, reason.role, reason.direction, reason.window, reason.whole_days)
+        if key not in self._spoken_of:
+            self._spoken_of[key] = self._look(*key)
+        return self._spoken_of[key]
 
-    seq: Int64Array
-    time_us: Int64Array
-    sender: pa.ChunkedArray
-    receiver: pa.ChunkedArray
-    base_amount: Float64Array
-    score: Float64Array
+    def cited(self, reason: Reason, most: int) -> tuple[tuple[str, ...], int]:
+        """Ids of the payments that a reason speaks of, latest recorded first, at most so many; and how many there are.
 
-    @classmethod
-    def of(cls, payments: pa.Table) -> _Columns:
-        score = payments.column("score") if "score" in payments.column_names else pa.nulls(len(payments), pa.float64())
-        return cls(
-            seq=_integers(payments.column("seq")),
-            time_us=_integers(payments.column("event_time").cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())),
-            sender=payments.column("sender"),
-            receiver=payments.column("receiver"),
-            base_amount=np.nan_to_num(_floats(payments.column("base_amount"))),
-            score=_floats(score),
-        )
+        None recorded after the raising payment is among them; that one itself stands in where there is none.
+        """
+        rows = np.flatnonzero(self.spoken_of(reason) & self._earlier)
+        if not len(rows):
+            return self.recorded.tx_ids(np.array([self.raising])), 1
+        latest = rows[np.argsort(-self.seq[rows], kind="stable")[:most]]
+        return self.recorded.tx_ids(self.places[latest]), len(rows)
 
-    def parties(self, row: int) -> tuple[str, str]:
-        """Sender and receiver of one payment."""
-        return self.sender[row].as_py(), self.receiver[row].as_py()
+    def choose(
+        self, reasons: Iterable[Reason], *, formed: Sequence[int] = (), limit: int = MOST_EVIDENCE
+    ) -> tuple[EvidenceRow, ...]:
+        """The evidence of one alert, as `choose_evidence` says."""
+        recorded = self.recorded
+        named = np.zeros(len(self.places), dtype=bool)
+        for reason in reasons:
+            named |= self.spoken_of(reason)
+        # What was recorded later may not decide whether a reason names anything.
+        if not (named & self._earlier).any():
+            named = self._of_both_sides & self._inside(_FALLBACK, whole_days=False)
+        before = (self.seq < self.raising_seq) & (self.time_us <= recorded.time_us[self.raising])
+        chosen = self.places[named & before]
+        score = recorded.score[chosen]
+        score = np.where(np.isnan(score), -np.inf, score)
+        best = np.lexsort((-recorded.seq[chosen], -recorded.base_amount[chosen], -score))
+        with_it = np.array([seq for seq in dict.fromkeys(formed) if seq != self.raising_seq][:MOST_FORMED], np.int64)
+        places = [self.raising, *recorded.places(with_it).tolist(), *chosen[best[:limit]].tolist()]
+        kept = list(dict.fromkeys(places))[: max(limit, 1)]
+        return tuple(recorded.evidence(place, raising=place == self.raising) for place in kept)
 
-    def sent_by(self, party: str) -> BoolArray:
-        """Which payments a party sent."""
-        return np.asarray(pc.equal(self.sender, party).to_numpy(), dtype=bool)
+    def _look(self, about: str, role: Role | None, direction: str, window: int | None, whole_days: bool) -> BoolArray:
+        sides = self._sides
+        if about == "pair":
+            there = sides["sender"][0] & sides["receiver"][1]
+            return there | (sides["receiver"][0] & sides["sender"][1])
+        if window is None or role is None:
+            return np.zeros(len(self.places), dtype=bool)
+        sent, received = sides[role]
+        inside = self._inside(window, whole_days=whole_days)
+        match direction:
+            case "out":
+                return inside & sent & ~received
+            case "in":
+                return inside & received & ~sent
+            case "self":
+                return inside & sent & received
+        return inside & (sent | received)
 
-    def received_by(self, party: str) -> BoolArray:
-        """Which payments a party received."""
-        return np.asarray(pc.equal(self.receiver, party).to_numpy(), dtype=bool)
+    def _inside(self, window: int, *, whole_days: bool) -> BoolArray:
+        """The window of the raising payment, looking back over event time."""
+        now = int(self.recorded.time_us[self.raising])
+        if whole_days:
+            first_day = now // (DAY * _SECOND) - window // DAY + 1
+            return np.asarray(self.time_us >= first_day * DAY * _SECOND, dtype=bool)
+        return np.asarray(self.time_us > now - window * _SECOND, dtype=bool)
+
+    @cached_property
+    def _sides(self) -> dict[Role, tuple[BoolArray, BoolArray]]:
+        """Which payments the sender of the raising payment sent and received, and its receiver likewise."""
+        recorded = self.recorded
+        sender, receiver = recorded.sender[self.places], recorded.receiver[self.places]
+        parties: dict[Role, int] = {
+            "sender": int(recorded.sender[self.raising]), "receiver": int(recorded.receiver[self.raising]),
+        }  # fmt: skip
+        return {role: (sender == code, receiver == code) for role, code in parties.items()}
+
+    @cached_property
+    def _earlier(self) -> BoolArray:
+        return np.asarray(self.seq <= self.raising_seq, dtype=bool)
+
+    @property
+    def _of_both_sides(self) -> BoolArray:
+        (one, two), (three, four) = self._sides.values()
+        return one | two | three | four
 
 
 def choose_evidence(
@@ -115,9 +173,7 @@ def choose_evidence(
     Parameters
     ----------
     payments : pyarrow.Table
-        Payments of the entity and, for reasons about the other party, of that party, in any order, each once,
-        with tx_id, seq, event_time, sender, receiver, amount, currency, base_amount, channel and, where there
-        are scores, score (float64, null or NaN = none).
+        As for `Recorded`: payments of the entity and, for reasons about the other party, of that party.
     raising_seq : int
         The payment that raised the alert; one of `payments`.
     reasons : iterable of Reason
@@ -138,50 +194,15 @@ def choose_evidence(
     UsageError
         The raising payment, or one of `formed`, is not among `payments`.
     """
-    columns = _Columns.of(payments)
-    raising = _row_of(columns.seq, raising_seq)
-    earlier = (columns.seq < raising_seq) & (columns.time_us <= columns.time_us[raising])
-    named = np.zeros(len(columns.seq), dtype=bool)
-    for reason in reasons:
-        named |= _spoken_of(columns, raising, reason)
-    # What was recorded later may not decide whether a reason names anything.
-    if not (named & (columns.seq <= raising_seq)).any():
-        named = _of_both_sides(columns, raising) & _inside(columns, raising, _FALLBACK, whole_days=False)
-    chosen = np.flatnonzero(named & earlier)
-    score = np.where(np.isnan(columns.score), -np.inf, columns.score)[chosen]
-    order = np.lexsort((-columns.seq[chosen], -columns.base_amount[chosen], -score))
-    with_it = [_row_of(columns.seq, seq) for seq in dict.fromkeys(formed) if seq != raising_seq][:MOST_FORMED]
-    rows = list(dict.fromkeys([raising, *with_it, *chosen[order].tolist()]))[: max(limit, 1)]
-    return tuple(_evidence(row, number == 0) for number, row in enumerate(_records(payments, rows)))
+    return Around(Recorded(payments), raising_seq).choose(reasons, formed=formed, limit=limit)
 
 
 def evidence_rows(payments: pa.Table, raising_seq: int) -> dict[int, EvidenceRow]:
-    """Read payments as rows of evidence, by seq; `payments` as for `choose_evidence`."""
-    rows = _records(payments, list(range(len(payments))))
-    return {row["seq"]: _evidence(row, row["seq"] == raising_seq) for row in rows}
-
-
-def spoken_of(payments: pa.Table, raising_seq: int, reasons: Iterable[Reason]) -> list[tuple[str, ...]]:
-    """Ids of the payments that each reason speaks of, latest recorded first; the raising one where it names no window.
-
-    Parameters
-    ----------
-    payments : pyarrow.Table
-        As for `choose_evidence`.
-    raising_seq : int
-        The payment that raised the alert; one of `payments`.
-    reasons : iterable of Reason
-    """
-    columns = _Columns.of(payments)
-    raising = _row_of(columns.seq, raising_seq)
-    earlier = columns.seq <= raising_seq
-    ids = payments.column("tx_id")
-    found = []
-    for reason in reasons:
-        rows = np.flatnonzero(_spoken_of(columns, raising, reason) & earlier)
-        rows = rows[np.argsort(-columns.seq[rows], kind="stable")] if len(rows) else np.array([raising])
-        found.append(tuple(ids.take(pa.array(rows)).to_pylist()))
-    return found
+    """Read payments as rows of evidence, by seq; `payments` as for `Recorded`."""
+    recorded = Recorded(payments)
+    return {
+        seq: recorded.evidence(place, raising=seq == raising_seq) for place, seq in enumerate(recorded.seq.tolist())
+    }
 
 
 def payment_at(payments: pa.Table, seq: int) -> Payment:
@@ -192,85 +213,5 @@ def payment_at(payments: pa.Table, seq: int) -> Payment:
     UsageError
         It is not there.
     """
-    (row,) = _records(payments, [_row_of(_integers(payments.column("seq")), seq)])
-    return Payment(
-        tx_id=row["tx_id"], seq=row["seq"], time_us=_time_us(row), sender=row["sender"], receiver=row["receiver"],
-        amount=row["amount"], currency=row["currency"], received_amount=row.get("received_amount", row["amount"]),
-        received_currency=row.get("received_currency", row["currency"]), channel=row["channel"],
-        base_amount=row["base_amount"],
-    )  # fmt: skip
-
-
-def _spoken_of(columns: _Columns, raising: int, reason: Reason) -> BoolArray:
-    """Which payments a reason is about, whenever they were recorded."""
-    sender, receiver = columns.parties(raising)
-    if reason.theme == "pair":
-        there = columns.sent_by(sender) & columns.received_by(receiver)
-        return there | (columns.sent_by(receiver) & columns.received_by(sender))
-    if reason.window is None or reason.role is None:
-        return np.zeros(len(columns.seq), dtype=bool)
-    party = sender if reason.role == "sender" else receiver
-    inside = _inside(columns, raising, reason.window, whole_days=reason.whole_days)
-    sent, received = columns.sent_by(party), columns.received_by(party)
-    of_party = {"out": sent & ~received, "in": received & ~sent, "self": sent & received}.get(reason.direction)
-    if of_party is None:
-        of_party = sent | received
-    return inside & of_party
-
-
-def _inside(columns: _Columns, raising: int, window: int, *, whole_days: bool) -> BoolArray:
-    """The window of the raising payment, looking back over event time."""
-    now = int(columns.time_us[raising])
-    if whole_days:
-        first_day = now // (DAY * _SECOND) - window // DAY + 1
-        return np.asarray(columns.time_us >= first_day * DAY * _SECOND, dtype=bool)
-    return np.asarray(columns.time_us > now - window * _SECOND, dtype=bool)
-
-
-def _of_both_sides(columns: _Columns, raising: int) -> BoolArray:
-    sender, receiver = columns.parties(raising)
-    return (
-        columns.sent_by(sender)
-        | columns.sent_by(receiver)
-        | columns.received_by(sender)
-        | columns.received_by(receiver)
-    )
-
-
-def _row_of(seqs: Int64Array, seq: int) -> int:
-    rows = np.flatnonzero(seqs == seq)
-    if not len(rows):
-        raise UsageError(f"payment {seq} is not among the entity's payments", where="evidence", mend="give them all")
-    return int(rows[0])
-
-
-def _evidence(row: dict[str, Any], raising: bool) -> EvidenceRow:
-    score = row.get("score")
-    return EvidenceRow(
-        tx_id=row["tx_id"], seq=row["seq"], time_us=_time_us(row), sender=row["sender"], receiver=row["receiver"],
-        amount=row["amount"], currency=row["currency"], base_amount=row["base_amount"], channel=row["channel"],
-        score=None if score is None or score != score else float(score), raising=raising,
-    )  # fmt: skip
-
-
-def _records(payments: pa.Table, rows: list[int]) -> list[dict[str, Any]]:
-    taken = payments.take(pa.array(rows, pa.int64()))
-    position = taken.schema.get_field_index("event_time")
-    times = taken.column("event_time").cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
-    records: list[dict[str, Any]] = taken.set_column(position, "event_time", times).to_pylist()
-    return records
-
-
-def _time_us(row: dict[str, Any]) -> int:
-    return int(row["event_time"])
-
-
-def _integers(column: pa.ChunkedArray) -> Int64Array:
-    return np.asarray(column.to_numpy(), dtype=np.int64)
-
-
-def _floats(column: pa.ChunkedArray | pa.Array) -> Float64Array:
-    filled = column.cast(pa.float64(), safe=False)
-    return np.asarray(
-        filled.to_numpy(zero_copy_only=False) if isinstance(filled, pa.Array) else filled.to_numpy(), float
-    )
+    recorded = Recorded(payments)
+    return recorded.payment(recorded.place(seq))

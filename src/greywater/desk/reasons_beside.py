@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-import pyarrow as pa
-
 from greywater.desk import wording as say
-from greywater.desk.evidence import spoken_of
+from greywater.desk.evidence import Around
 from greywater.desk.peers import PeerGroups, Standing, standing_words
 from greywater.desk.proof import Proof
 from greywater.desk.reasons import Reason
@@ -57,8 +55,7 @@ class SeedPath:
 
 def with_payments(
     reasons: Sequence[Reason],
-    payments: pa.Table,
-    raising_seq: int,
+    around: Around,
     *,
     proofs: Sequence[Proof] = (),
     most: int = MOST_CITED,
@@ -70,23 +67,25 @@ def with_payments(
     Parameters
     ----------
     reasons : sequence of Reason
-    payments : pa.Table
-        As for `choose_evidence`: recorded up to the raising payment.
-    raising_seq : int
-        The payment that raised the alert.
+    around : Around
+        The payments that the alert may speak of.
     proofs : sequence of Proof
         Patterns that the raising payment formed, with the places of the reasons they are behind.
     most : int
         Payments cited a reason.
     """
-    cited = spoken_of(payments, raising_seq, reasons)
+    behind: dict[int, Proof] = {}
     for proof in reversed(proofs):
-        for place in proof.reasons if proof.formed else ():
-            cited[place] = tuple(each.row.tx_id for each in proof.formed[0].payments)
-    return tuple(
-        replace(reason, payments=ids[:most], more_payments=max(len(ids) - most, 0))
-        for reason, ids in zip(reasons, cited, strict=True)
-    )
+        behind |= dict.fromkeys(proof.reasons if proof.formed else (), proof)
+    told = []
+    for place, reason in enumerate(reasons):
+        if place in behind:
+            formed = behind[place].formed[0].payments
+            ids, count = tuple(each.row.tx_id for each in formed[:most]), len(formed)
+        else:
+            ids, count = around.cited(reason, most)
+        told.append(replace(reason, payments=ids, more_payments=max(count - most, 0)))
+    return tuple(told)
 
 
 def with_peers(
@@ -159,7 +158,7 @@ def _beside_peers(
     currency: str,
 ) -> Reason:
     best: tuple[str, Standing] | None = None
-    for name, value in list(zip(reason.features, reason.values, strict=True))[:LOOKED_AT]:
+    for name, value in zip(reason.features[:LOOKED_AT], reason.values[:LOOKED_AT], strict=True):
         feature = catalog.get(name)
         if value is None or (feature is not None and feature.unit in ("code", "flag")):
             continue
