@@ -89,11 +89,11 @@ def engine_alone(data: pa.Table, features: FeatureSet, *, absorb: bool = False) 
     return engine
 
 
-def filled(data: pa.Table, features: FeatureSet, folder: Path) -> int:
+def filled(data: pa.Table, features: FeatureSet, folder: Path, *, statistics: bool = False) -> int:
     """Bytes of the group's files."""
     offline = open_offline(f"delta:{folder}")
     ledger: Any = Given(data)
-    done = backfill(ledger, features, offline, settle_group(offline, features))
+    done = backfill(ledger, features, offline, settle_group(offline, features), statistics=statistics)
     assert done.payments == data.num_rows
     return sum(path.stat().st_size for path in folder.rglob("*.parquet"))
 
@@ -186,6 +186,8 @@ def measured(data: pa.Table, some: pa.Table, folder: Path, thin: pa.Table) -> tu
     clock, size = lines.add("backfill, payments-v1, durable in the store", lambda: filled(data, v1, folder / "v1"), n)
     lines.beside(f"{size / n:,.0f} bytes a row")
     lines.rows.append(("the same on the clock", f"{n / clock:,.0f}", "", ""))
+    described = "the same, and every commit described by statistics"
+    lines.add(described, lambda: filled(data, v1, folder / "described", statistics=True), n)
     lines.add(f"the engine alone, {len(chosen.names)} chosen columns", lambda: engine_alone(data, chosen), n)
     durable = "backfill of the chosen columns, durable in the store"
     _, size = lines.add(durable, lambda: filled(data, chosen, folder / "few"), n)

@@ -16,6 +16,7 @@ from greywater.app.wiring import open_project
 from greywater.errors import AccessDeniedError, StoreLockedError, UsageError
 from greywater.features.catalog import payment_features
 from greywater.features.engine import Engine
+from greywater.featurestore.commit_quality import group_statistics
 from greywater.stores.lock import WriterLock
 from greywater.stores.open import open_offline
 from greywater.vocab import Actor
@@ -59,6 +60,18 @@ def same(left: pa.Table, right: pa.Table) -> bool:
     """Every value; one NaN is as good as another."""
     plain = [[[str(value) for value in column.to_pylist()] for column in rows.columns] for rows in (left, right)]
     return left.column_names == right.column_names and plain[0] == plain[1]
+
+
+def test_what_a_backfill_wrote_is_described_unless_told_not_to(recorded: Desk) -> None:
+    part = BackfillRequest(end=datetime(2024, 2, 1, tzinfo=UTC), statistics=False)
+    done = backfill(Actor(), recorded.settings, part).done.rows
+    rest = backfill(Actor(), recorded.settings, BackfillRequest())
+    summary = group_statistics(open_offline(f"delta:{recorded.settings.project_folder}"), rest.group)
+    assert (summary.commits, summary.without) == (2, 1)
+    assert summary.statistics is not None
+    assert summary.statistics.rows == PAYMENTS - done
+    amounts = rows_of(recorded)["payment.amount"].to_pylist()
+    assert min(amounts) <= summary.statistics.by_name["payment.amount"].least <= max(amounts)
 
 
 def test_a_backfill_writes_every_payment_and_again_none(recorded: Desk) -> None:

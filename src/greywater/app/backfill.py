@@ -63,6 +63,8 @@ class BackfillRequest:
     features : tuple of str
         Work out these features alone, or requests (features/requests.py), into a group of their own; empty = all that
         the settings name.
+    statistics : bool
+        Keep with each commit what its values are like; done here alone, not on a cluster.
     """
 
     begin: datetime | None = None
@@ -73,6 +75,7 @@ class BackfillRequest:
     known_time: KnownTime = "event_time"
     wait: float = 0.0
     features: tuple[str, ...] = ()
+    statistics: bool = True
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
@@ -213,7 +216,8 @@ def _fill(
     if request.engine == "local":
         return fill(
             project.ledger, features, offline, group, start=start, stop=stop, known_time=request.known_time,
-            threads=project.settings.worker_threads, meta=meta, known=known, progress=progress,
+            threads=project.settings.worker_threads, meta=meta, known=known, statistics=request.statistics,
+            progress=progress,
         )  # fmt: skip
     folder = (project.folder / ASIDE / uuid.uuid4().hex).absolute()
     source = source_of(f"delta:{Path(project.folder).absolute()}", features, folder, request.known_time)

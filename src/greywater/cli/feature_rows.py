@@ -119,6 +119,9 @@ def backfill(
     features: Annotated[
         str | None, typer.Option(metavar="NAMES|VIEW", help="Only these features, or those that a view needs.")
     ] = None,
+    statistics: Annotated[
+        bool, typer.Option(help="Keep with each commit what its values are like; not done on a cluster.")
+    ] = True,
     store: Store = None,
     project: Project = None,
     json: Json = None,
@@ -152,7 +155,10 @@ def backfill(
 
     settings = settings_of(store, project)
     actor = Actor(project=settings.project)
-    request: Any = {"engine": engine, "master": master, "slices": slices, "known_time": known_time}
+    request: Any = {
+        "engine": engine, "master": master, "slices": slices, "known_time": known_time,
+        "statistics": statistics,
+    }  # fmt: skip
     if features is not None:
         request["features"] = features_named(actor, settings, features)
     asked = BackfillRequest(begin=moment(begin, "--from"), end=moment(end, "--to"), **request)

@@ -19,7 +19,16 @@ from greywater.stores.feature_ports import EVENT_TIME, GroupCommit, Offline, mic
 from greywater.stores.offline_keys import key_column, key_hashes
 from greywater.vocab import Int64Array
 
-__all__ = ["RULES", "STATISTICS", "GroupSummary", "append_checked", "commit_meta", "group_statistics", "held_by"]
+__all__ = [
+    "RULES",
+    "STATISTICS",
+    "GroupSummary",
+    "append_checked",
+    "commit_meta",
+    "described",
+    "group_statistics",
+    "held_by",
+]
 
 #: What a commit's meta holds: its statistics (JSON, deflated, base64) and what became of the rules.
 STATISTICS, RULES = "statistics", "rules"
@@ -39,9 +48,13 @@ class GroupSummary:
 
 def commit_meta(found: Validated, group: FeatureGroup) -> dict[str, Any]:
     """What to give `Offline.append` as meta beside the rows kept."""
-    statistics = describe(found.kept, [feature.name for feature in group.features])
-    packed = base64.b64encode(zlib.compress(statistics.to_json().encode())).decode()
-    return {STATISTICS: packed, RULES: found.as_dict()}
+    return {**described(found.kept, group), RULES: found.as_dict()}
+
+
+def described(rows: pa.Table, group: FeatureGroup) -> dict[str, str]:
+    """The part of a commit's meta that says what the values of its rows are like."""
+    statistics = describe(rows, [feature.name for feature in group.features])
+    return {STATISTICS: base64.b64encode(zlib.compress(statistics.to_json().encode())).decode()}
 
 
 def statistics_of(meta: Mapping[str, Any]) -> GroupStatistics | None:

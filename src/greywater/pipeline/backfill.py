@@ -18,9 +18,10 @@ from greywater.errors import StoreError, UsageError
 from greywater.features.catalog import FeatureSet
 from greywater.features.engine import Engine
 from greywater.features.exposure import KnownLaunderers
+from greywater.featurestore.commit_quality import described
 from greywater.featurestore.definitions import FeatureField, FeatureGroup
 from greywater.pipeline.slices import engine_at
-from greywater.stores.feature_ports import EVENT_TIME, KNOWN_TIME, GroupCommit, GroupLayout, Offline
+from greywater.stores.feature_ports import EVENT_TIME, KNOWN_TIME, GroupCommit, Offline
 from greywater.stores.ports import Ledger
 from greywater.vocab import FeatureBlock, Progress
 
@@ -226,6 +227,7 @@ def backfill(
     chunk_rows: int | None = None,
     meta: Mapping[str, Any] | None = None,
     known: KnownLaunderers | None = None,
+    statistics: bool = True,
     progress: Progress | None = None,
 ) -> Backfilled:
     """Write the rows of the payments [start, stop) that are not there yet.
@@ -254,6 +256,8 @@ def backfill(
         What the commits tell besides their range and features, as JSON values.
     known : KnownLaunderers, optional
         Needed where the features hold exposure.
+    statistics : bool
+        Keep with each commit what its values are like (`commit_quality`); costs about as much as the engine.
     progress : Progress, optional
         Advanced by payments.
 
@@ -277,7 +281,7 @@ def backfill(
     if progress is not None:
         progress.step("working out features", wanted)
     told = {**(meta or {}), "features": features.fingerprint, "known_time": known_time}
-    writer = _Writer(offline, group.layout, told, progress)
+    writer = _Writer(offline, group, told, statistics, progress)
     rows = chunk_rows or chunk_rows_of(features)
     with ThreadPoolExecutor(1, "greywater-backfill") as pool:
         for gap in gaps:
@@ -308,12 +312,18 @@ class _Writer:
     """Appends chunks on another thread, one at a time, while the next is worked out."""
 
     def __init__(
-        self, offline: Offline, layout: GroupLayout, meta: Mapping[str, Any], progress: Progress | None
+        self,
+        offline: Offline,
+        group: FeatureGroup,
+        meta: Mapping[str, Any],
+        statistics: bool,
+        progress: Progress | None,
     ) -> None:
         self.done = Backfilled()
         self._offline = offline
-        self._layout = layout
+        self._group = group
         self._meta = meta
+        self._statistics = statistics
         self._progress = progress
         self._pending: Future[Backfilled] | None = None
 
@@ -331,7 +341,9 @@ class _Writer:
     def _append(self, chunk: Range, rows: pa.Table) -> Backfilled:
         key = chunk_key(str(self._meta["features"]), chunk)
         meta = {**self._meta, "start": chunk[0], "stop": chunk[1]}
-        made = self._offline.append(self._layout.name, self._layout.version, rows, transaction=key, meta=meta)
+        if self._statistics and rows.num_rows:
+            meta |= described(rows, self._group)
+        made = self._offline.append(self._group.name, self._group.version, rows, transaction=key, meta=meta)
         if self._progress is not None:
             self._progress.advance(chunk[1] - chunk[0])
         return Backfilled(chunk[1] - chunk[0], rows.num_rows if made is not None else 0, int(made is not None))
