@@ -32,12 +32,25 @@ def naive_suspicion(rows: list[Row], records: list[Said], *, beta: float = 0.85,
 
 
 def _refreshes(rows: list[Row]) -> list[tuple[int, int]]:
-    """Each day that is later than all before it, and its first payment."""
+    """Each day that refreshes the scores, and its first payment."""
     found: list[tuple[int, int]] = []
+    latest = None
     for place, (time, *_) in enumerate(rows):
-        if not found or time // DAY > found[-1][0]:
-            found.append((time // DAY, place))
+        if latest is not None and time // DAY <= latest:
+            continue
+        latest = time // DAY
+        if found:
+            day, first = found[-1]
+            links = {row[1:3] for row in _inside(rows[:first])}
+            enough = len(_inside(rows[first:place])) >= 0.25 * len(links)
+            if latest - day < 7 and not enough:
+                continue
+        found.append((latest, place))
     return found
+
+
+def _inside(rows: list[Row]) -> list[Row]:
+    return [row for row in rows if not any(party.startswith(EXTERNAL_PREFIX) for party in row[1:3])]
 
 
 def _known(records: list[Said], moment: int, seq: int) -> set[str]:
@@ -51,7 +64,7 @@ def _known(records: list[Said], moment: int, seq: int) -> set[str]:
 
 
 def _scores(rows: list[Row], seeds: set[str], beta: float) -> dict[str, float]:
-    inside = [row for row in rows if not any(party.startswith(EXTERNAL_PREFIX) for party in row[1:3])]
+    inside = _inside(rows)
     names = sorted({party for row in inside for party in row[1:3]} | seeds)
     number = {name: place for place, name in enumerate(names)}
     share = np.array([float(name in seeds) for name in names])

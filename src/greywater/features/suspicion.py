@@ -1,4 +1,4 @@
-"""Anti-TrustRank as of each payment: the suspicion that reached its parties by the day on which it was made."""
+"""Anti-TrustRank as of each payment: the suspicion that had reached its parties by the last refresh before it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ __all__ = ["SUSPICION_FEATURES", "SuspicionJoin"]
 DAY_US: Final = 86_400_000_000
 #: Parties' codes are int32, so a pair fits one number.
 _SHIFT: Final = 32
+#: A new day refreshes the scores where since the last time so many payments came for each link, or days passed.
+NEW_PER_LINK: Final = 0.25
+MOST_DAYS: Final = 7
 
 SUSPICION_FEATURES: Final = tuple(
     Feature(
@@ -27,7 +30,7 @@ SUSPICION_FEATURES: Final = tuple(
         entity="sender" if role == "sender" else "receiver",
         dtype="float64",
         unit="ratio",
-        description=f"{role}: Anti-TrustRank from the launderers known when the day began; a known one has 1 of itself",
+        description=f"{role}: Anti-TrustRank from launderers known at the last refresh; a known one has 1 of itself",
         family="suspicion",
         typologies=("exposure",),
         parameters={"role": role, "statistic": "suspicion"},
@@ -62,11 +65,12 @@ class _Known:
             np.cumsum(new),
         )
 
-    def at(self, moment: int, seq: int) -> pa.Array:
-        """The known launderers that payment `seq` would see at a moment, each once, by first row."""
+    def at(self, moment: int, seq: int) -> list[str]:
+        """The known launderers that payment `seq` would see at a moment, each once."""
         seen = np.flatnonzero((self.since <= moment) & (self.after < seq))
         last = seen[np.append(np.diff(self.group[seen]) != 0, True)] if len(seen) else seen
-        return self.account.take(pa.array(last[self.launderer[last]])).unique()
+        found: list[str] = self.account.take(pa.array(last[self.launderer[last]])).unique().to_pylist()
+        return found
 
 
 @dataclass(frozen=True)
@@ -79,13 +83,14 @@ class _Vector:
 
 
 class SuspicionJoin:
-    """Anti-TrustRank over the accounts joined by payments, refreshed with each UTC day.
+    """Anti-TrustRank over the accounts joined by payments, refreshed at the beginning of UTC days.
 
-    When the first payment of a later day than any before it comes, the graph is made of all payments before it in the
-    ledger, whose event times then lie before that day; the seeds are the launderers it would see at the day's
-    beginning. Its own day's payments all see that vector. A payment that comes later than its day sees the vector of
-    the last refresh up to its own day, NaN where that is no longer kept. So none sees what it may not, and the values
-    do not depend on the pieces in which payments come.
+    When the first payment of a later day than any before it comes, and since the last refresh a quarter as many
+    payments came as there are links, or seven days passed, the scores are refreshed: the graph is made of all payments
+    before it in the ledger, whose event times then lie before that day; the seeds are the launderers it would see at
+    the day's beginning. So a refresh costs each payment no more than a few links, and a bank that makes as many
+    payments in a day has it every day. Payments see the vector of the last refresh up to their own day, NaN where that
+    is no longer kept: none sees what it may not, and the values do not depend on the pieces in which payments come.
 
     Links are weighed by the money they carried, suspicion flows along them and against them, and both are added. Each
     seed weighs 1 and the sum is not divided by their number, so that values of different days can be compared. Parties
@@ -100,7 +105,7 @@ class SuspicionJoin:
     keep_days : int
         Days of lateness up to which earlier vectors are kept.
     tol : float
-        As in `AntiTrustRank`.
+        As in `AntiTrustRank`; 1e-6 of the whole is far below what orders anyone.
 
     Examples
     --------
@@ -114,7 +119,7 @@ class SuspicionJoin:
     ([1.0, 0.85, 0.0], [0.0, 0.0, 0.0])
     """
 
-    def __init__(self, known: KnownLaunderers, *, beta: float = 0.85, keep_days: int = 7, tol: float = 1e-8) -> None:
+    def __init__(self, known: KnownLaunderers, *, beta: float = 0.85, keep_days: int = 7, tol: float = 1e-6) -> None:
         self._known = _Known.of(known)
         self._beta = beta
         self._tol = tol
@@ -122,7 +127,10 @@ class SuspicionJoin:
         self._keys = np.zeros(0, np.int64)
         self._amounts = np.zeros(0, np.int64)
         self._pending: list[tuple[Int64Array, Int64Array]] = []
+        self._new = 0
+        #: The latest day that a payment came of.
         self._day: int | None = None
+        self._codes: dict[str, int] = {}
         self._seen = 0
         self._vectors: deque[_Vector] = deque()
         self._keep_days = keep_days
@@ -143,12 +151,13 @@ class SuspicionJoin:
         found = np.zeros((2, len(seq)))
         for begin, end, first in self._stretches(day):
             if first:
-                self._refresh(int(day[begin]), int(seq[begin]))
+                self._begin(int(day[begin]), int(seq[begin]))
             piece = slice(begin, end)
             self._look_up(day[piece], sender[piece], found[0, piece])
             self._look_up(day[piece], receiver[piece], found[1, piece])
             mine = inside[piece]
             self._pending.append(((sender[piece] << _SHIFT | receiver[piece])[mine], amount[piece][mine]))
+            self._new += int(mine.sum())
             self._seen = max(self._seen, int(sender[piece].max()) + 1, int(receiver[piece].max()) + 1)
         return [pa.array(column) for column in found]
 
@@ -170,17 +179,33 @@ class SuspicionJoin:
         starts = [0, *(int(edge) for edge in edges if edge)]
         return [(begin, end, bool(new[begin])) for begin, end in zip(starts, [*starts[1:], len(day)], strict=True)]
 
+    def _begin(self, day: int, seq: int) -> None:
+        """A later day has come with payment `seq`."""
+        self._day = day
+        stale = not self._vectors or day - self._vectors[-1].day >= MOST_DAYS
+        if stale or self._new >= NEW_PER_LINK * len(self._keys):
+            self._refresh(day, seq)
+
     def _refresh(self, day: int, seq: int) -> None:
         """Take in what came before the day, and score everyone."""
         self._absorb()
-        self._day = day
-        known = self._known.at(day * DAY_US, seq).to_pylist()
-        codes = {name: self._names.code(name) for name in known}
-        seeds = np.sort(np.array([c for c in codes.values() if c is not None and c < self._seen], np.int64))
-        strangers = tuple(name for name, code in codes.items() if code is None or code >= self._seen)
-        self._vectors.append(_Vector(day, self._scores(seeds), strangers))
+        known = self._known.at(day * DAY_US, seq)
+        places = np.array([self._code(name) for name in known], np.int64)
+        inside = (places >= 0) & (places < self._seen)
+        strangers = tuple(name for name, there in zip(known, inside.tolist(), strict=True) if not there)
+        self._vectors.append(_Vector(day, self._scores(np.sort(places[inside])), strangers))
         while len(self._vectors) > 1 and self._vectors[1].day <= day - self._keep_days:
             self._vectors.popleft()
+
+    def _code(self, name: str) -> int:
+        """Number of an account, -1 where it was never met."""
+        code = self._codes.get(name)
+        if code is None:
+            found = self._names.code(name)
+            if found is None:
+                return -1
+            code = self._codes[name] = found
+        return code
 
     def _absorb(self) -> None:
         if not self._pending:
@@ -189,6 +214,7 @@ class SuspicionJoin:
         sums = np.zeros(len(keys), np.int64)
         np.add.at(sums, places, np.concatenate([part[1] for part in self._pending]))
         self._pending.clear()
+        self._new = 0
         at = np.searchsorted(self._keys, keys)
         there = at < len(self._keys)
         there[there] = self._keys[at[there]] == keys[there]
@@ -220,5 +246,5 @@ class SuspicionJoin:
             mine = np.flatnonzero((which == place) & (party < len(kept.score)))
             out[mine] = kept.score[party[mine]]
             if kept.strangers:
-                strange = [code for code in map(self._names.code, kept.strangers) if code is not None]
+                strange = [code for code in map(self._code, kept.strangers) if code >= 0]
                 out[(which == place) & np.isin(party, strange)] = 1.0
