@@ -87,3 +87,51 @@ def _deviation(payments: Sequence[Paid], i: int, account: str, segment: Callable
     if own < 0 or len(peers) < least or len(set(peers)) == 1:
         return NAN
     return float(_total(payments, i, account) - statistics.mean(map(Fraction, peers))) / statistics.stdev(peers)
+
+
+@dataclass(frozen=True)
+class Told:
+    """One record: a value of an account or a customer, or (name = "owner") the customer of an account."""
+
+    of: str
+    name: str
+    value: str
+    since: int
+    after: int
+
+
+def naive_shared(
+    payments: Sequence[tuple[int, str, str]], told: Sequence[Told], names: Sequence[str], most: int = 100
+) -> list[list[int]]:
+    """Attributes in common of both parties, and the customers that share one with each; payments in order of seq.
+
+    Customers begin with a capital letter, accounts do not.
+    """
+    return [_shared(seq, payment, told, names, most) for seq, payment in enumerate(payments)]
+
+
+def _shared(
+    seq: int, payment: tuple[int, str, str], told: Sequence[Told], names: Sequence[str], most: int
+) -> list[int]:
+    time, *parties = payment
+    seen = [t for t in told if t.after < seq and t.since <= time]
+
+    def latest(name: str, *of: str) -> str:
+        """Of those that are seen the latest; the later recorded of two equal moments."""
+        fitting = sorted((t for t in seen if t.name == name and t.of in of), key=lambda t: t.since)
+        return fitting[-1].value if fitting else ""
+
+    def customer(account: str) -> str:
+        return latest("owner", account) or account
+
+    def values(party: str) -> dict[str, str]:
+        return {name: value for name in names if (value := latest(name, party, latest("owner", party)))}
+
+    def sharing(party: str) -> set[str]:
+        holders = {(t.of, name) for t in told for name, value in values(party).items() if latest(name, t.of) == value}
+        return {customer(of) if of[0].islower() else of for of, _ in holders} - {customer(party)}
+
+    sender, receiver = parties
+    same = customer(sender) == customer(receiver)
+    alike = 0 if same else len(set(values(sender).items()) & set(values(receiver).items()))
+    return [alike, *(min(len(sharing(party)), most) for party in parties)]

@@ -12,12 +12,11 @@ import pyarrow.compute as pc
 
 from greywater.errors import UsageError
 from greywater.features.feature import Feature
+from greywater.features.seen_records import UNKNOWN, Entities, LatestSeen, integers, microseconds
 from greywater.vocab import Float64Array, Int64Array
 
 __all__ = ["Attribute", "AttributeJoin", "attribute_features"]
 
-UNKNOWN: Final = -1
-_NEVER_DATED: Final = np.iinfo(np.int64).min
 _ROLES: Final = ("sender", "receiver")
 _UNITS: Final = {"number": "", "text": "code", "flag": "flag"}
 
@@ -95,29 +94,29 @@ class AttributeJoin:
     def __init__(self, attributes: Sequence[Attribute], records: pa.Table, accounts: pa.Table | None = None) -> None:
         self.attributes = tuple(attributes)
         self._by_name = {attribute.name: attribute for attribute in self.attributes}
-        owners = _Entities()
-        holders = _Entities()
+        owners = Entities()
+        holders = Entities()
         self._account_of, self._customer_of = holders, owners
-        self._owner: tuple[_AsOf, Int64Array] | None = None
+        self._owner: tuple[LatestSeen, Int64Array] | None = None
         if accounts is not None and accounts.num_rows:
-            times = _microseconds(accounts["known_since"])
-            as_of = _AsOf(holders.number(accounts["account"]), times, _integers(accounts["after_seq"]))
+            times = microseconds(accounts["known_since"])
+            as_of = LatestSeen(holders.number(accounts["account"]), times, integers(accounts["after_seq"]))
             self._owner = as_of, owners.number(accounts["customer"])
         name = records["name"].combine_chunks()
         self._values: dict[str, Float64Array | Int64Array] = {}
-        self._found: dict[str, tuple[_AsOf, _AsOf]] = {}
+        self._found: dict[str, tuple[LatestSeen, LatestSeen]] = {}
         for attribute in self.attributes:
             rows = records.filter(pc.equal(name, attribute.name)) if records.num_rows else records
-            since, after = _microseconds(rows["known_since"]), _integers(rows["after_seq"])
+            since, after = microseconds(rows["known_since"]), integers(rows["after_seq"])
             # one value more: what place -1 holds is what is not known
             if attribute.kind == "number":
                 numbers = np.asarray(rows["number"].to_numpy(), np.float64)
                 self._values[attribute.name] = np.append(numbers, np.nan)
             else:
-                self._values[attribute.name] = np.append(_integers(rows["code"].fill_null(UNKNOWN)), UNKNOWN)
+                self._values[attribute.name] = np.append(integers(rows["code"].fill_null(UNKNOWN)), UNKNOWN)
             self._found[attribute.name] = (
-                _AsOf(holders.number(rows["account"]), since, after),
-                _AsOf(owners.number(rows["customer"]), since, after),
+                LatestSeen(holders.number(rows["account"]), since, after),
+                LatestSeen(owners.number(rows["customer"]), since, after),
             )
 
     @property
@@ -148,7 +147,7 @@ class AttributeJoin:
         list of pa.Array
             One a name, n rows: float64 for numbers (NaN = not known), int64 for codes and flags (-1 = not known).
         """
-        seq, time = _integers(payments.column("seq")), _microseconds(payments.column("event_time"))
+        seq, time = integers(payments.column("seq")), microseconds(payments.column("event_time"))
         found = []
         for role in _ROLES:
             who = self._parties(seq, time, payments.column(role))
@@ -204,80 +203,3 @@ class AttributeJoin:
         second = of_customer.find(who[1], seq, time)
         row = np.where(of_account.rank_of(second) > of_account.rank_of(first), second, first)
         return value[row]
-
-
-class _Entities:
-    """Numbers for names, in order of first appearance."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str | None, int] = {}
-
-    def number(self, names: pa.ChunkedArray) -> Int64Array:
-        """The number of each name, given where it is new; -1 for null."""
-        for name in names.unique().to_pylist():
-            if name is not None:
-                self._numbers.setdefault(name, len(self._numbers))
-        return self.find(names)
-
-    def find(self, names: pa.Array | pa.ChunkedArray) -> Int64Array:
-        """The number of each name, -1 where it has none."""
-        whole = names.combine_chunks() if isinstance(names, pa.ChunkedArray) else names
-        coded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
-        different = coded.dictionary.to_pylist()
-        numbers = np.array([*(self._numbers.get(name, UNKNOWN) for name in different), UNKNOWN], np.int64)
-        return numbers[_integers(coded.indices.fill_null(len(different)))]
-
-
-class _AsOf:
-    """Finds, for an entity and a payment, the latest record that the payment sees.
-
-    entity, since, after int64[n] in commit order; records of no entity (-1) are found by nobody.
-    """
-
-    def __init__(self, entity: Int64Array, since: Int64Array, after: Int64Array) -> None:
-        self._moments = np.unique(since)
-        self._step = len(self._moments) + 1
-        key = entity * self._step + np.searchsorted(self._moments, since, side="right")
-        order = np.lexsort((np.arange(len(key)), key))
-        order = order[entity[order] >= 0]
-        self._row = order.astype(np.int64)
-        self._key = key[order]
-        self._after = after[order]
-        by_time = np.lexsort((np.arange(len(since)), since))
-        self._rank = np.empty(len(since), np.int64)
-        self._rank[by_time] = np.arange(len(since))
-
-    def find(self, entity: Int64Array, seq: Int64Array, time: Int64Array) -> Int64Array:
-        """Row of the record each payment sees, -1 where there is none; int64[m] each."""
-        answer = np.full(len(entity), UNKNOWN, np.int64)
-        going = np.flatnonzero(entity >= 0)
-        if not len(self._key) or not len(going):
-            return answer
-        least = entity * self._step
-        place = np.searchsorted(self._key, least + np.searchsorted(self._moments, time, side="right"), side="right") - 1
-        while len(going):
-            at = place[going]
-            inside = at >= 0
-            inside[inside] = self._key[at[inside]] >= least[going[inside]]
-            going, at = going[inside], at[inside]
-            seen = self._after[at] < seq[going]
-            answer[going[seen]] = self._row[at[seen]]
-            going = going[~seen]
-            place[going] -= 1
-        return answer
-
-    def rank_of(self, row: Int64Array) -> Int64Array:
-        """Place of records in the order (known_since, commit order); -1 for -1."""
-        if not len(self._rank):
-            return row
-        return np.where(row >= 0, self._rank[row], UNKNOWN)
-
-
-def _microseconds(column: pa.Array | pa.ChunkedArray) -> Int64Array:
-    """Since 1970; before all time where null."""
-    return _integers(column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).fill_null(_NEVER_DATED))
-
-
-def _integers(column: pa.Array | pa.ChunkedArray) -> Int64Array:
-    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return np.asarray(whole.to_numpy(zero_copy_only=False), np.int64)

@@ -16,6 +16,7 @@ from greywater.features.catalog import payments_v2
 from greywater.features.engine import Engine
 from greywater.features.leading_digits import LeadingDigitJoin
 from greywater.features.peer_deviation import PeerJoin
+from greywater.features.shared_attributes import SharedAttributeJoin
 from tests.features.payments import as_table
 from tests.naive import DAY_US, Paid
 
@@ -102,3 +103,28 @@ def test_parts_of_a_large_total_deviate_from_peers_too() -> None:
     payments = [paid(k, f"H{k}", "Shop", 300 + 10 * k) for k in range(12)]
     payments += [paid(20 + k, "H99", "Y", 1_500) for k in range(8)]
     assert hits("deviation-from-peers", payments, PeerJoin(segments)) == [False] * 18 + [True, True]
+
+
+def test_shared_attributes() -> None:
+    known = {"A": 0, "B": 0, "C": 1, "Mother": 2, "Child": 2}
+    moment = pa.timestamp("us", tz="UTC")
+    records = {
+        "account": list(known), "customer": pa.nulls(5, pa.string()), "name": ["telephone"] * 5,
+        "code": list(known.values()), "known_since": pa.array([START] * 5, moment), "after_seq": [-1] * 5,
+    }  # fmt: skip
+    payments = [paid(-24, "A", "B", 2_000), paid(0, "A", "B", 2_000), paid(1, "A", "C", 2_000)]
+    # Not known yet, known, another number; pocket money is no large sum, and of Z nothing is known.
+    payments += [paid(2, "Mother", "Child", 50), paid(3, "A", "Z", 2_000), paid(4, "A", "A", 2_000)]
+    join = SharedAttributeJoin(["telephone"], pa.table(records))
+    assert hits("shared-attributes", payments, join) == [False, True, False, False, False, False]
+
+
+def test_the_accounts_of_one_customer_share_nothing() -> None:
+    moment = pa.timestamp("us", tz="UTC")
+    always = {"known_since": pa.array([0, 0], moment), "after_seq": [-1, -1]}
+    records = pa.table({"account": ["A", "B"], "customer": pa.nulls(2, pa.string()), "name": ["device"] * 2,
+                        "code": [0, 0], **always})  # fmt: skip
+    accounts = pa.table({"account": ["A", "B"], "customer": ["Smith", "Smith"], **always})
+    payments = [paid(0, "A", "B", 2_000)]
+    assert hits("shared-attributes", payments, SharedAttributeJoin(["device"], records, accounts)) == [False]
+    assert hits("shared-attributes", payments, SharedAttributeJoin(["device"], records)) == [True]

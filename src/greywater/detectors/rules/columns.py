@@ -45,6 +45,10 @@ _listed: Final = (
     OtherColumn(
         "pair.shared_attributes", pa.int64(), "addresses, telephones, devices... that both parties have", "attributes"
     ),
+    *_both(
+        "sharing_customers", pa.int64(),
+        "other customers with an address, a telephone, a device of the {party}'s", "attributes",
+    ),
     OtherColumn(
         "pair.related", pa.int64(), "1 where the customers behind the parties are related", "relationships"
     ),
