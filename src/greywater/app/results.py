@@ -47,7 +47,8 @@ def run_in_json(outcome: RunOutcome) -> dict[str, Any]:
         "budget": str(outcome.request.budget),
         "metrics": outcome.verdict.metrics if outcome.verdict else None,
         "alerts": [alert.to_json() for alert in outcome.alerts],
-        "queue": queue_in_json(outcome.queue, outcome.alerts),
+        "queue": queue_in_json(outcome.queue, outcome.alerts)
+        | {"woken": [{"case": each.id, "why": each.words} for each in outcome.woken]},
         "run": outcome.run_id,
         "versions": outcome.versions,
         "warnings": list(outcome.warnings),
@@ -96,8 +97,15 @@ def run_report(outcome: RunOutcome) -> RunReport:
         timings=outcome.timings,
         peak_rss_mb=outcome.peak_rss_mb,
         versions=outcome.versions,
-        notes=list(outcome.warnings),
+        notes=[*outcome.warnings, *_wakes(outcome)],
     )
+
+
+def _wakes(outcome: RunOutcome, most: int = 5) -> list[str]:
+    """The cases of an earlier run that wake, a sentence each."""
+    told = [f"Case {each.id}, asleep since an earlier run, wakes: {each.words}." for each in outcome.woken[:most]]
+    more = len(outcome.woken) - most
+    return told + ([f"{more:,} more cases wake; the JSON names them."] if more > 0 else [])
 
 
 def _slices(outcome: RunOutcome) -> list[Slice]:

@@ -34,6 +34,7 @@ from greywater.app.rule_place import words_of
 from greywater.app.split import Split, split_by_time
 from greywater.app.tracing import note_run
 from greywater.app.truth import Truth
+from greywater.app.waking import sleepers_in_json, woken_since
 from greywater.app.wiring import Project, open_project
 from greywater.app.workplace import open_workplace
 from greywater.config import Settings
@@ -41,6 +42,7 @@ from greywater.desk.alerts import Alert
 from greywater.desk.budget import Budget
 from greywater.desk.ranking import Ranking
 from greywater.desk.rollup import Candidate, ScoredPayments
+from greywater.desk.waking import Awakening
 from greywater.detectors.detector import Validation
 from greywater.errors import EmptyInputError
 from greywater.features.catalog import FeatureSet
@@ -65,8 +67,8 @@ class RunRequest:
 class RunOutcome:
     """Everything a run found, for the table, the JSON and the report.
 
-    `queue` is what the alerts ask of the desk; `verdict` is None without labels. `timings` are seconds per step, in
-    order; `peak_rss_mb` the largest memory held.
+    `queue` is what the alerts ask of the desk, `woken` who of an earlier run's sleepers wakes; `verdict` is None
+    without labels. `timings` are seconds per step, in order; `peak_rss_mb` the largest memory held.
     """
 
     run_id: str
@@ -82,6 +84,7 @@ class RunOutcome:
     fitted: Fitted
     alerts: tuple[Alert, ...]
     queue: Ranking
+    woken: tuple[Awakening, ...]
     parties: Parties
     verdict: Verdict | None
     versions: dict[str, str]
@@ -208,6 +211,7 @@ class _Run:
             groups, typical = learn_peers(blocks.slice(0, split.train), replayed, segments)
             peers = PeerReader(groups, segments)
             alerts = self._alerts(candidates, blocks, fitted, features, split, score, parties, versions, peers)
+        kept = KeptScores.of(replayed, split.alerting, score, probability)
         with self._clock.step("rank"):
             queue = make_queue(
                 alerts,
@@ -220,6 +224,7 @@ class _Run:
                 labelled=truth is not None and bool(truth.y[: split.validation].any()),
                 base_currency=self._project.file.base_currency or "",
             )
+            woken = woken_since(self._project, kept, mandatory, parties, queue.cut)
         verdict = self._verdict(replayed, truth, split, fitted, blocks, candidates, parties, score, probability)
         outcome = RunOutcome(
             run_id=self._id,
@@ -235,6 +240,7 @@ class _Run:
             fitted=fitted,
             alerts=alerts,
             queue=queue,
+            woken=woken,
             parties=parties,
             verdict=verdict,
             versions=versions,
@@ -243,7 +249,6 @@ class _Run:
             peak_rss_mb=peak_rss_mb(),
         )
         with self._clock.step("keep"):
-            kept = KeptScores.of(replayed, split.alerting, score, probability)
             keep_run(self._project.folder, self._kept(outcome, kept, blocks, typical, peers))
         return outcome
 
@@ -304,6 +309,7 @@ class _Run:
             "costs": [self._settings.cost_missed, self._settings.cost_wasted],
             "allow_protected": self._settings.allow_protected,
             "metrics": outcome.verdict.metrics if outcome.verdict else None,
+            "sleepers": sleepers_in_json(outcome.queue, int(outcome.replayed.time_us.max())),
             "versions": outcome.versions,
         }
         alerted = rows.add_column(0, "seq", pa.array(raising))
