@@ -106,6 +106,16 @@ def test_a_value_that_everybody_has_counts_a_hundred() -> None:
     assert columns(join, [(1, "k7", "nobody"), (2, "k8", "k9")], 10) == [[0, 100, 0], [1, 100, 100]]
 
 
+def test_telephones_may_be_numbers() -> None:
+    records = {
+        "account": ["a", "b", "c"], "customer": pa.nulls(3, pa.string()), "name": ["phone"] * 3,
+        "number": [815.0, 815.0, 816.0], "code": pa.nulls(3, pa.int64()), "known_since": pa.array([0] * 3, MOMENT),
+        "after_seq": [-1] * 3,
+    }  # fmt: skip
+    join = SharedAttributeJoin(["phone"], pa.table(records))
+    assert columns(join, [(1, "a", "b"), (2, "a", "c")], 10) == [[1, 1, 1], [0, 1, 0]]
+
+
 def test_names_are_declared_and_nothing_recorded_is_nothing_shared() -> None:
     join = join_of([])
     assert join.names == tuple(feature.name for feature in SHARED_ATTRIBUTE_FEATURES)

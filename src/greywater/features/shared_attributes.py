@@ -16,7 +16,7 @@ from greywater.vocab import Int64Array
 
 __all__ = ["CONTACTS", "SHARED_ATTRIBUTE_FEATURES", "SharedAttributeJoin"]
 
-#: Attributes (of text) that two customers who have nothing to do with each other do not share.
+#: Attributes that two customers who have nothing to do with each other do not share.
 CONTACTS: Final = ("address", "telephone", "phone", "mobile", "email", "device", "device_id", "ip_address")
 #: Customers counted at most: more than so many share a post office, not a household.
 MOST_CUSTOMERS: Final = 100
@@ -94,7 +94,7 @@ class _Contact:
     def __init__(self, records: pa.Table, accounts: Entities, customers: Entities) -> None:
         since, after = microseconds(records["known_since"]), integers(records["after_seq"])
         # one value more: what place -1 holds is what is not known
-        self.value = np.append(integers(records["code"].fill_null(UNKNOWN)), UNKNOWN)
+        self.value = np.append(_codes(records), UNKNOWN)
         account, customer = accounts.number(records["account"]), customers.number(records["customer"])
         self._of_account, self._of_customer = LatestSeen(account, since, after), LatestSeen(customer, since, after)
         self.holders = {
@@ -115,6 +115,15 @@ class _Contact:
         return self.value[latest.find(entity, seq, time)]
 
 
+def _codes(records: pa.Table) -> Int64Array:
+    """A number for each different value: the code of a text; telephones may be numbers."""
+    codes = integers(records["code"].fill_null(UNKNOWN))
+    if "number" in records.column_names and records["code"].null_count == len(codes):
+        number = records["number"].cast(pa.float64()).to_numpy()
+        codes = np.where(np.isnan(number), UNKNOWN, np.unique(number, return_inverse=True)[1]).astype(np.int64)
+    return codes
+
+
 class SharedAttributeJoin:
     """What customers have in common by the attributes recorded of them and of their accounts.
 
@@ -127,9 +136,10 @@ class SharedAttributeJoin:
     Parameters
     ----------
     names : sequence of str
-        Attributes of text that count: `CONTACTS` as far as they are recorded.
+        Attributes that count, of text or numbers: `CONTACTS` as far as they are recorded.
     records : pa.Table
-        In commit order: account or customer (string), name, code (int64), known_since, after_seq.
+        In commit order: account or customer (string), name, code (int64), perhaps number (float64), known_since,
+        after_seq.
     accounts : pa.Table, optional
         In commit order: account, customer, known_since (null = always), after_seq.
 

@@ -1,0 +1,69 @@
+"""From a project's files to the columns of balances, leading digits, peers and shared attributes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from greywater.app.party_columns import party_columns
+from greywater.app.wiring import open_project
+from greywater.vocab import TRANSACTION_SCHEMA, Actor
+from tests.app.conftest import Desk
+
+HEADER = "tx_id,event_time,sender,receiver,amount,currency"
+MANY = [(f"p{k}", f"2024-01-01T00:{k:02d}:00Z", f"a{k}", "shop", f"{k + 1}.00", "USD") for k in range(12)]
+LATE = [("z", "2024-01-02T00:00:00Z", "a0", "a1", "900.00", "USD")]
+ACCOUNTS = "account,customer\na0,A\na1,B\n"
+ATTRIBUTES = (
+    "customer,known_since,segment,telephone,religion\nA,2023-01-01,retail,0815,none\nB,2023-01-01,retail,0815,none\n"
+)
+
+
+def side(desk: Desk, name: str, text: str) -> Path:
+    path = desk.folder / name
+    path.write_text(text)
+    return path
+
+
+def columns(desk: Desk, batch_rows: int = 5) -> dict[str, list[Any]]:
+    """All columns that the project carries."""
+    with open_project(desk.settings, Actor()) as project:
+        joins = party_columns(project).values()
+        rows = [
+            pa.record_batch(
+                [column for join in joins for column in join.columns(batch)],
+                names=[name for join in joins for name in join.names],
+            )
+            for batch in project.ledger.scan(TRANSACTION_SCHEMA.names, batch_rows=batch_rows)
+        ]
+    found: dict[str, list[Any]] = pa.Table.from_batches(rows).to_pydict()
+    return found
+
+
+def test_a_project_of_payments_alone_has_leading_digits_alone(desk: Desk) -> None:
+    desk.ingest(desk.file("payments.csv", MANY))
+    assert set(columns(desk)) == {"sender.out.benford_chi_square.90d", "receiver.out.benford_chi_square.90d"}
+
+
+def test_records_bring_the_other_columns(desk: Desk) -> None:
+    segments = "".join(f"a{k},2023-01-01,retail\n" for k in range(2, 12))
+    desk.ingest(desk.file("payments.csv", MANY), accounts=side(desk, "accounts.csv", ACCOUNTS))
+    desk.ingest(attributes=side(desk, "customers.csv", ATTRIBUTES), protected=("religion",))
+    desk.ingest(attributes=side(desk, "accounts_too.csv", "account,known_since,segment\n" + segments))
+    path = side(desk, "late.csv", f"{HEADER},sender_balance\n" + ",".join(LATE[0]) + ",1000\n")
+    desk.ingest(path)
+    found = columns(desk)
+    assert found["payment.sender_balance_share"][-1] == 0.9
+    assert found["pair.shared_attributes"] == [0] * 12 + [1]
+    assert found["sender.sharing_customers"] == [1, 1] + [0] * 10 + [1]
+    assert found["sender.out.peer_zscore.30d"][-1] > 100
+    assert str(columns(desk, 1)) == str(columns(desk, 100))
+
+
+def test_protected_attributes_are_neither_peers_nor_contacts(desk: Desk) -> None:
+    desk.ingest(desk.file("payments.csv", MANY), accounts=side(desk, "accounts.csv", ACCOUNTS))
+    desk.ingest(attributes=side(desk, "customers.csv", ATTRIBUTES), protected=("segment", "telephone", "religion"))
+    with open_project(desk.settings, Actor()) as project:
+        assert set(party_columns(project)) == {"leading_digits"}
