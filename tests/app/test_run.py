@@ -65,7 +65,7 @@ def test_with_labels_the_hybrid_judges_and_is_measured(labelled: tuple[RunOutcom
 
 def test_relations_and_known_launderers_join_the_features(labelled: tuple[RunOutcome, Path]) -> None:
     outcome, store = labelled
-    assert outcome.features.joined == ("relations", "suspicion")
+    assert outcome.features.joined == ("relations", "suspicion", "leading_digits")
     assert {"sender.related_launderers", "pair.related", "receiver.suspicion"} <= set(outcome.features.names)
     assert outcome.features.asked
     detector = load_detector(store / "projects" / "default" / "models" / outcome.run_id)

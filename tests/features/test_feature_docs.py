@@ -10,6 +10,7 @@ import pytest
 from greywater.config import Settings
 from greywater.features.catalog import payments_v1, payments_v2, payments_v3
 from greywater.features.feature import Feature
+from greywater.features.joined import FAMILIES, joined_features
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 DAY_US = 86_400 * 10**6
@@ -27,6 +28,11 @@ def template(feature: Feature) -> str:
     return ".".join(parts)
 
 
+def joined_template(name: str) -> str:
+    party, _, rest = name.partition(".")
+    return f"{{party}}.{rest}" if party in ("sender", "receiver") else name
+
+
 def quoted(page: str = "features.md") -> set[str]:
     """What a page sets as code, without its examples."""
     text = re.sub(r"```.*?```", "", (DOCS / page).read_text(encoding="utf-8"), flags=re.DOTALL)
@@ -36,9 +42,11 @@ def quoted(page: str = "features.md") -> set[str]:
 def test_every_feature_without_the_graph_is_documented() -> None:
     said = quoted()
     wanted = {template(f) for resolution in (1, DAY_US) for f in payments_v1(Settings(), resolution).features}
+    joined = {joined_template(feature.name) for feature in joined_features(tuple(FAMILIES))}
     assert sorted(wanted - said) == []
     columns = {name for name in said if re.fullmatch(r"(payment|calendar|pair|\{party\})\.[a-z_.{}]+", name)}
-    assert sorted(columns - wanted) == []
+    assert sorted(columns - wanted - joined) == []
+    assert sorted(joined - said) == []
 
 
 def test_every_column_of_exposure_is_documented() -> None:

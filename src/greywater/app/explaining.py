@@ -278,7 +278,8 @@ class _Explainer:
         known = known_for(self._features, self._project.tables, self._project.ledger)
         if known is not None:
             engine.know(known)
-        for batch in self._project.ledger.scan([*INPUT_COLUMNS, "tx_id"], start=0, batch_rows=BATCH_ROWS):
+        columns = list(dict.fromkeys([*INPUT_COLUMNS, "tx_id", *(name for join in joins for name in join.reads)]))
+        for batch in self._project.ledger.scan(columns, start=0, batch_rows=BATCH_ROWS):
             seqs = np.asarray(batch.column("seq").to_numpy(), np.int64)
             inside = batch.slice(0, int(np.searchsorted(seqs, self._seq, side="right")))
             block = engine.process(inside)

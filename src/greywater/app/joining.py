@@ -11,12 +11,14 @@ import pyarrow as pa
 
 from greywater.app.attributes import open_attributes
 from greywater.app.known_launderers import read_known_launderers
+from greywater.app.party_columns import party_columns
 from greywater.app.relations import open_relations
 from greywater.app.rule_place import project_rules, with_requests
 from greywater.app.wiring import Project
+from greywater.detectors.rules.rule_set import RuleSet
 from greywater.errors import StoreError
 from greywater.features.catalog import FeatureSet, payment_features
-from greywater.features.joined import PaymentJoin, joined_features
+from greywater.features.joined import FAMILIES, PaymentJoin, joined_features
 from greywater.features.requests import is_request
 from greywater.features.suspicion import SuspicionJoin
 from greywater.vocab import FeatureBlock
@@ -24,6 +26,8 @@ from greywater.vocab import FeatureBlock
 __all__ = ["JoinedColumns", "ProjectFeatures", "joins_of", "project_features"]
 
 DAY: Final = 86_400
+#: Families that are worked out only where a rule that is not off names a column of theirs.
+DEAR: Final = frozenset({"leading_digits", "peer_deviation"})
 
 
 @dataclass(frozen=True)
@@ -58,17 +62,19 @@ class ProjectFeatures:
         return replace(self, features=features.also(missing) if missing else features, joins=joins)
 
 
-def project_features(project: Project) -> ProjectFeatures:
+def project_features(project: Project, rules: RuleSet | None = None) -> ProjectFeatures:
     """The features that the settings name and the project's records allow.
 
     Those of the set; the windows and filters of their own that its rules name, where rules are a part of the detector;
-    its attributes; how its customers are related, where relations are recorded; the suspicion that reached its parties,
-    where launderers are known.
+    its attributes; relations, balances and attributes in common, where such are recorded; the suspicion that reached
+    its parties, where launderers are known; leading digits and deviation from peers, where a rule names them.
 
     Parameters
     ----------
     project : Project
         Open for reading.
+    rules : RuleSet, optional
+        Those that name features; the project's own where left out and rules are a part of the detector.
 
     Returns
     -------
@@ -77,14 +83,19 @@ def project_features(project: Project) -> ProjectFeatures:
     settings = project.settings
     features = payment_features(settings, project.file.resolution_us or 1)
     left_out = tuple(features.left_out_words(settings))
-    if settings.detector == "hybrid":
-        features = with_requests(features, project_rules(settings))
+    if rules is None and settings.detector == "hybrid":
+        rules = project_rules(settings)
+    if rules is not None:
+        features = with_requests(features, rules)
     attributes = open_attributes(project.tables, "all" if settings.allow_protected else "open")
     joins: list[PaymentJoin] = []
     if attributes is not None:
         features = replace(features, attributes=attributes.kinds, attribute_words=attributes.words)
         joins.append(attributes)
-    families = _families(project)
+    named = frozenset() if rules is None else frozenset(rules.columns)
+    families = {
+        name: join for name, join in _families(project).items() if name not in DEAR or named.intersection(join.names)
+    }
     features = replace(features, joined=tuple(families))
     return ProjectFeatures(features, (*joins, *families.values()), left_out)
 
@@ -124,7 +135,8 @@ def _families(project: Project) -> dict[str, PaymentJoin]:
     if len(known):
         keep = -(-project.settings.allowed_lateness // DAY)
         found["suspicion"] = SuspicionJoin(known, keep_days=keep)
-    return found
+    found |= party_columns(project)
+    return {name: found[name] for name in FAMILIES if name in found}
 
 
 class JoinedColumns:

@@ -115,5 +115,8 @@ def replay_through(
         for each in watching:
             each(batch)
 
-    replayed = replay(project.ledger, engine, sink, watch=watch, block_rows=BLOCK_ROWS, progress=progress)
+    watched = [name for join in joins for name in join.reads]
+    replayed = replay(
+        project.ledger, engine, sink, watch=watch, watched=watched, block_rows=BLOCK_ROWS, progress=progress
+    )
     return replayed, reader.targets(replayed) if reader.labelled and len(replayed.seq) else None

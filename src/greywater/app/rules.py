@@ -20,7 +20,7 @@ from greywater.app.audit import audited
 from greywater.app.ingest_request import Silent
 from greywater.app.joining import project_features
 from greywater.app.replaying import replay_through
-from greywater.app.rule_place import RULES, RulePlace, project_rules, with_requests, words_of
+from greywater.app.rule_place import RULES, RulePlace, project_rules, words_of
 from greywater.app.truth import Truth
 from greywater.app.wiring import Project, open_project
 from greywater.config import Settings
@@ -123,7 +123,7 @@ def check_rules(actor: Actor, settings: Settings, place: RulePlace | None = None
         rules.check(_types(largest))
         return RuleCheck(rules, {rule.id: rule.why_off for rule in rules.rules if rule.state == "off"}, "")
     with open_project(settings, actor) as project:
-        features = with_requests(project_features(project).features, rules)
+        features = project_features(project, rules).features
     rules.check({**_types(largest), **_types(features)})
     bound = rules.bind(pa.schema(list(_types(features).items())), words_of(features))
     return RuleCheck(replace(rules, rules=bound.rules), bound.off, f"{features.name}, {features.fingerprint}")
@@ -222,8 +222,8 @@ def tune_rule(actor: Actor, settings: Settings, request: TuneRequest, progress: 
 
 def _history(project: Project, rules: RuleSet, progress: Progress) -> tuple[HitLog, History, Truth | None, Replayed]:
     """Replay the ledger through the engine, which works out what the rules name, and the rules; only hits are kept."""
-    made = project_features(project)
-    features = with_requests(made.features, rules)
+    made = project_features(project, rules)
+    features = made.features
     bound = rules.bind(pa.schema(list(_types(features).items())), words_of(features))
     every = features.of_engine
     needed = every.only([name for name in every.names if name in bound.columns] or every.names[:1])

@@ -91,6 +91,9 @@ class AttributeJoin:
     [nan, 600.0, 650.0]
     """
 
+    #: Columns of the transaction table that it reads.
+    reads: Final = ("seq", "event_time", "sender", "receiver")
+
     def __init__(self, attributes: Sequence[Attribute], records: pa.Table, accounts: pa.Table | None = None) -> None:
         self.attributes = tuple(attributes)
         self._by_name = {attribute.name: attribute for attribute in self.attributes}

@@ -9,20 +9,36 @@ from typing import Final, Protocol
 import pyarrow as pa
 
 from greywater.errors import UsageError
+from greywater.features.balances import BALANCE_FEATURES
 from greywater.features.feature import Feature
+from greywater.features.leading_digits import LEADING_DIGIT_FEATURES
+from greywater.features.peer_deviation import PEER_FEATURES
 from greywater.features.relations import RELATION_FEATURES
+from greywater.features.shared_attributes import SHARED_ATTRIBUTE_FEATURES
 from greywater.features.suspicion import SUSPICION_FEATURES
 
 __all__ = ["FAMILIES", "PaymentJoin", "joined_features"]
 
 #: The features of each family, in the order in which families follow the attributes.
 FAMILIES: Final[Mapping[str, tuple[Feature, ...]]] = MappingProxyType(
-    {"relations": RELATION_FEATURES, "suspicion": SUSPICION_FEATURES}
+    {
+        "relations": RELATION_FEATURES,
+        "suspicion": SUSPICION_FEATURES,
+        "balances": BALANCE_FEATURES,
+        "shared_attributes": SHARED_ATTRIBUTE_FEATURES,
+        "leading_digits": LEADING_DIGIT_FEATURES,
+        "peer_deviation": PEER_FEATURES,
+    }
 )
 
 
 class PaymentJoin(Protocol):
     """Works out columns of payments that come to it in ledger order, in pieces of any size that change no value."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Columns of the transaction table that it reads."""
+        ...
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -116,6 +116,9 @@ class RelationJoin:
     [[0, 1], [0, 0], [0, 0], [0, 0], [0, 0]]
     """
 
+    #: Columns of the transaction table that it reads.
+    reads: Final = ("seq", "event_time", "sender", "receiver")
+
     def __init__(self, accounts: Iterable[AccountFact], pairs: Iterable[PairFact]) -> None:
         self._launderers: dict[bool, dict[str, dict[str, list[Seen]]]] = {
             named: defaultdict(lambda: defaultdict(list)) for named in (True, False)

@@ -119,6 +119,9 @@ class SuspicionJoin:
     ([1.0, 0.85, 0.0], [0.0, 0.0, 0.0])
     """
 
+    #: Columns of the transaction table that it reads.
+    reads: Final = ("seq", "event_time", "sender", "receiver", "base_amount")
+
     def __init__(self, known: KnownLaunderers, *, beta: float = 0.85, keep_days: int = 7, tol: float = 1e-6) -> None:
         self._known = _Known.of(known)
         self._beta = beta
