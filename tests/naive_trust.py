@@ -62,3 +62,14 @@ def strongest_paths(
 
     walk((node,), 1.0)
     return sorted(found, key=lambda each: (-each[0], each[1]))
+
+
+def rare_pairs(rows: Sequence[tuple[str, str, int]], now: int, half_life: float) -> dict[tuple[str, str], float]:
+    """Weight of each pair that paid, of (payer, payee, moment): half for every half-life since the latest payment,
+    divided by the square of how many there were."""
+    found: dict[tuple[str, str], float] = {}
+    for payer, payee, _ in rows:
+        moments = [moment for one, two, moment in rows if (one, two) == (payer, payee)]
+        if payer != payee:
+            found[payer, payee] = 0.5 ** (max(now - max(moments), 0) / half_life) / len(moments) ** 2
+    return found

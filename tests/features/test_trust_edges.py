@@ -15,6 +15,7 @@ from greywater.features.trust import AntiTrustRank
 from greywater.features.trust_edges import RELATION_WEIGHTS, payment_edges, relationship_edges
 from greywater.features.trust_payments import payment_links, payment_scores
 from greywater.vocab import RELATIONSHIP_SCHEMA, TRANSACTION_SCHEMA
+from tests.naive_trust import rare_pairs
 
 DAY = 86_400_000_000
 
@@ -29,8 +30,8 @@ def payments(*rows: tuple[str, str, float, int | None]) -> pa.Table:
     """Sender, receiver, day, amount."""
     table = pa.table(
         {
-            "sender": [row[0] for row in rows],
-            "receiver": [row[1] for row in rows],
+            "sender": pa.array([row[0] for row in rows], pa.string()),
+            "receiver": pa.array([row[1] for row in rows], pa.string()),
             "event_time": pa.array([int(row[2] * DAY) for row in rows], pa.int64()).cast(pa.timestamp("us", tz="UTC")),
             "base_amount": pa.array([row[3] for row in rows], pa.int64()),
         }
@@ -104,6 +105,41 @@ def test_accounts_are_joined_by_what_they_paid() -> None:
     for wrong in ({"by": "age"}, {"half_life_days": 0.0}):
         with pytest.raises(RefusedValueError):
             payment_edges(table, **wrong)  # type: ignore[arg-type]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abcd"), st.integers(0, 400)), max_size=20),
+    st.integers(0, 400),
+    st.floats(1.0, 200.0),
+)
+def test_rare_pairs_are_weighed_as_the_slow_twin_says(
+    rows: list[tuple[str, str, int]], now: int, half_life: float
+) -> None:
+    table = payments(*((payer, payee, day, 7) for payer, payee, day in rows))
+    given_now = {"now_us": now * DAY, "half_life_days": half_life}
+    edges = payment_edges(table, by="rarity", **given_now).to_pylist()  # type: ignore[arg-type]
+    expected = rare_pairs(rows, now, half_life)
+    assert [(edge["source"], edge["target"]) for edge in edges] == list(expected)
+    assert [edge["weight"] for edge in edges] == pytest.approx(list(expected.values()))
+    twice = payment_edges(table, by="rarity", both_ways=True, **given_now)  # type: ignore[arg-type]
+    back = [{**edge, "source": edge["target"], "target": edge["source"]} for edge in edges]
+    assert twice.to_pylist() == edges + back
+
+
+def test_a_mule_paid_once_is_nearer_than_the_landlord_and_a_payer_is_found_too() -> None:
+    table = payments(
+        *(("launderer", "landlord", 30 * month, 80_000) for month in range(12)),
+        ("launderer", "mule", 350, 9_500),
+        ("launderer", "old friend", 5, 9_500),
+        ("payer", "launderer", 350, 9_500),
+        ("stranger", "landlord", 350, 80_000),
+    )
+    rank = AntiTrustRank(beta=0.95).fit(payment_edges(table, by="rarity", both_ways=True), ["launderer"])
+    ranked = rank.ranking()["node"].to_pylist()
+    assert set(ranked[:2]) == {"mule", "payer"}
+    assert ranked.index("old friend") < ranked.index("landlord")
+    by_amount = AntiTrustRank().fit(payment_edges(table), ["launderer"]).ranking()["node"].to_pylist()
+    assert by_amount == ["landlord", "mule", "old friend"]
 
 
 def naive_links(

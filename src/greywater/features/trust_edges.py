@@ -38,7 +38,7 @@ UNKNOWN_SHARE: Final = 0.25
 _OTHER: Final = 0.1
 
 #: How payments between two accounts are weighed.
-PAYMENT_WEIGHTS: Final = ("amount", "count", "recency", "recent_amount")
+PAYMENT_WEIGHTS: Final = ("amount", "count", "recency", "recent_amount", "rarity")
 
 _DAY_US: Final = 86_400_000_000
 _MOMENT: Final = pa.timestamp("us", tz="UTC")
@@ -106,7 +106,12 @@ def relationship_edges(
 
 
 def payment_edges(
-    payments: Any, *, by: str = "amount", half_life_days: float = 90.0, now_us: int | None = None
+    payments: Any,
+    *,
+    by: str = "amount",
+    half_life_days: float = 90.0,
+    now_us: int | None = None,
+    both_ways: bool = False,
 ) -> pa.Table:
     """Edges between accounts, one a pair that paid.
 
@@ -114,14 +119,17 @@ def payment_edges(
     ----------
     payments : pyarrow.Table or RecordBatch
         `sender`, `receiver`, `event_time` and `base_amount` of TRANSACTION_SCHEMA, in ledger order.
-    by : {"amount", "count", "recency", "recent_amount"}
+    by : {"amount", "count", "recency", "recent_amount", "rarity"}
         Sum of base amounts; number of payments; each payment counted half for every `half_life_days` of its age; the
-        base amounts so weighed.
+        base amounts so weighed; the weight of the pair's latest payment so weighed, divided by the square of how many
+        there were, so that whoever is paid once counts more than whoever is paid every month.
     half_life_days : float
         Above 0.
     now_us : int, optional
         Moment from which age is counted, microseconds since 1970; the latest event time where left out. Later payments
         count in full.
+    both_ways : bool
+        The same edges again from receiver to sender, behind the others: suspicion goes either way at each step.
 
     Returns
     -------
@@ -145,10 +153,21 @@ def payment_edges(
     size: Float64Array = np.ones(table.num_rows)
     if by in ("amount", "recent_amount"):
         size = table["base_amount"].fill_null(0).cast(pa.float64(), safe=False).to_numpy()
-    if by in ("recency", "recent_amount") and table.num_rows:
+    if by in ("recency", "recent_amount", "rarity") and table.num_rows:
         times = table["event_time"].cast(pa.int64()).to_numpy()
         now = int(times.max()) if now_us is None else now_us
         size = size * 0.5 ** (np.maximum(now - times, 0) / (half_life_days * _DAY_US))
     columns = {"source": table["sender"], "target": table["receiver"], "weight": pa.array(size, pa.float64())}
-    grouped = pa.table(columns).group_by(["source", "target"], use_threads=False).aggregate([("weight", "sum")])
-    return grouped.rename_columns({"weight_sum": "weight"}).select(["source", "target", "weight"])
+    grouped = pa.table(columns).group_by(["source", "target"], use_threads=False)
+    if by == "rarity":
+        told = grouped.aggregate([("weight", "max"), ("weight", "count")])
+        times_paid = told["weight_count"].cast(pa.float64())
+        weight = pc.divide(told["weight_max"], pc.multiply(times_paid, times_paid))
+    else:
+        told = grouped.aggregate([("weight", "sum")])
+        weight = told["weight_sum"]
+    edges = pa.table({"source": told["source"], "target": told["target"], "weight": weight})
+    if not both_ways:
+        return edges
+    back = pa.table({"source": told["target"], "target": told["source"], "weight": weight})
+    return pa.concat_tables([edges, back])
