@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from graph_sets import data_folder
 from greywater.app.ingest import IngestRequest, Silent, ingest
-from greywater.app.replaying import feature_set, replay_project
+from greywater.app.replaying import feature_set, replay_project, replay_through
+from greywater.app.rules import project_rules, with_requests
 from greywater.app.split import Split, split_by_time
-from greywater.app.wiring import open_project
+from greywater.app.wiring import Project, open_project
 from greywater.config import Settings
 from greywater.stores.blocks import FeatureBlocks
-from greywater.vocab import Actor
+from greywater.vocab import Actor, FeatureBlock
 
-__all__ = ["FILES", "Scored", "scored_set"]
+__all__ = ["FILES", "RuleQueue", "Scored", "Sides", "rule_queue", "scored_set"]
 
 #: The payments of each set, in the data folder.
 FILES = {
@@ -26,29 +28,95 @@ FILES = {
 
 
 @dataclass(frozen=True)
+class Sides:
+    """Who paid whom in the scored payments.
+
+    sender, receiver int32[n] numbered from 0 to `accounts` - 1; amount int64[n] in minor units of the base currency, 0
+    where it is not known.
+    """
+
+    sender: np.ndarray
+    receiver: np.ndarray
+    amount: np.ndarray
+    accounts: int
+
+
+@dataclass(frozen=True)
 class Scored:
-    """The scored payments of one set: features, labels int64[n], event times in microseconds, cuts by time."""
+    """The scored payments of one set: features, labels int64[n], event times in microseconds, cuts by time, parties."""
 
     name: str
     blocks: FeatureBlocks
     y: np.ndarray
     time_us: np.ndarray
     split: Split
+    sides: Sides
+
+
+@dataclass(frozen=True)
+class RuleQueue:
+    """What the shipped rules alone say of the scored payments: severity float64[n], and how many could be evaluated."""
+
+    severity: np.ndarray
+    active: int
+    rules: int
 
 
 def scored_set(name: str, folder: Path) -> Scored:
     """Record the payments of a set and work out their features in `folder`, or read what lies there already."""
-    blocks, rest = folder / name / "blocks", folder / name / "rest.npz"
-    if not rest.is_file():
+    blocks, kept = folder / name / "blocks", folder / name / "payments.npz"
+    if not kept.is_file():
         blocks.mkdir(parents=True, exist_ok=True)
-        settings = Settings(store=folder / name / "store")
+        settings = _settings(name, folder)
         ingest(Actor(), settings, IngestRequest((str(data_folder() / FILES[name]),)), Silent())
         with open_project(settings, Actor()) as project:
             features, attributes, _ = feature_set(project)
             made = replay_project(project, features, attributes, blocks, Silent())
+            amount = _amounts(project, made.replayed.seq)
         if made.truth is None:
             raise ValueError(f"{name} has no labels")
-        np.savez(rest, y=made.truth.y, time=made.replayed.time_us)
-    with np.load(rest) as held:
+        told = made.replayed
+        np.savez(
+            kept, y=made.truth.y, time=told.time_us, sender=told.sender, receiver=told.receiver, amount=amount,
+            accounts=len(told.accounts),
+        )  # fmt: skip
+    with np.load(kept) as held:
         y, time_us = held["y"], held["time"]
-    return Scored(name, FeatureBlocks.open(blocks), y, time_us, split_by_time(time_us, labelled=True))
+        sides = Sides(held["sender"], held["receiver"], held["amount"], int(held["accounts"]))
+    return Scored(name, FeatureBlocks.open(blocks), y, time_us, split_by_time(time_us, labelled=True), sides)
+
+
+def rule_queue(name: str, folder: Path) -> RuleQueue:
+    """All shipped rules over a set that `scored_set` has recorded, with the windows and filters that they name."""
+    kept = folder / name / "rules.npz"
+    if not kept.is_file():
+        settings = _settings(name, folder)
+        with open_project(settings, Actor()) as project:
+            features, _, _ = feature_set(project)
+            rules = project_rules(settings)
+            every = with_requests(features, rules)
+            types = {each.name: pa.int64() if each.dtype == "int64" else pa.float64() for each in every.features}
+            bound = rules.bind(pa.schema(list(types.items())))
+            needed = every.only([each for each in every.names if each in bound.columns])
+            parts: list[np.ndarray] = []
+
+            def sink(block: FeatureBlock) -> None:
+                parts.append(bound.evaluate(block.columns.filter(pa.array(block.scored))).score)
+
+            replay_through(project, needed, sink, Silent())
+        np.savez(kept, severity=np.concatenate(parts), active=len(bound.active), rules=len(bound.rules))
+    with np.load(kept) as held:
+        return RuleQueue(held["severity"], int(held["active"]), int(held["rules"]))
+
+
+def _settings(name: str, folder: Path) -> Settings:
+    return Settings(store=folder / name / "store")
+
+
+def _amounts(project: Project, seq: np.ndarray) -> np.ndarray:
+    """Base amount of each payment, int64[n]."""
+    parts = [
+        batch.column("base_amount").fill_null(0).to_numpy()[np.isin(batch.column("seq").to_numpy(), seq)]
+        for batch in project.ledger.scan(["seq", "base_amount"])
+    ]
+    return np.concatenate(parts)
