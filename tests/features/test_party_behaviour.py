@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -12,16 +13,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from greywater.config import Settings
 from greywater.errors import EngineError
 from greywater.features import leading_digits, peer_deviation, sent_payments
+from greywater.features.catalog import payments_v1
+from greywater.features.engine import Engine
 from greywater.features.leading_digits import LEADING_DIGIT_FEATURES, LeadingDigitJoin
 from greywater.features.peer_deviation import PEER_FEATURES, PeerJoin
+from greywater.features.sent_payments import SentPayments, Window
 from greywater.vocab import Int64Array
 from tests.features.payments import as_table, random_payments
 from tests.naive import DAY_US, Paid
 from tests.naive_parties import naive_benford, naive_peers
 
 LEAST = 2
+START = 19_700 * DAY_US
 MADE = st.builds(
     random_payments,
     seed=st.integers(0, 10**6),
@@ -105,6 +111,28 @@ def test_a_payment_that_is_missing_or_out_of_order_is_refused(name: str) -> None
     join.columns(table.slice(0, 4).combine_chunks().to_batches()[0])
     with pytest.raises(EngineError, match="follow on"):
         join.columns(table.slice(5).combine_chunks().to_batches()[0])
+
+
+def test_the_windows_are_those_of_the_engine() -> None:
+    draw, payments = random.Random(5), []
+    for k in range(600):
+        time = START + k * DAY_US // 3 - draw.randrange(6 * DAY_US)
+        sender, receiver = draw.choices(["a", "b", "c", "external:x"], k=2)
+        base = draw.choice([None, 0, 7, draw.randrange(10**12), 2**53 - 1])
+        payments.append(Paid(time, sender, receiver, 1, base))
+    (batch,) = as_table(payments).combine_chunks().to_batches()
+    base = batch.column("base_amount")
+    roles: tuple[sent_payments.Role, ...] = ("sender", "receiver")
+    names = [f"{role}.out.{what}" for role in roles for what in ("count.90d", "sum.30d")]
+    block = Engine(payments_v1(Settings(), resolution_us=1).only(names), threads=1).process(batch)
+    days = SentPayments(Window(90 * DAY_US, by_day=True)).take(batch, np.ones(600, np.int64), np.ones(600, np.bool_))
+    known = base.is_valid().to_numpy(zero_copy_only=False)
+    month = SentPayments(Window(30 * DAY_US)).take(batch, base.fill_null(0).to_numpy(), known)
+    for role in roles:
+        count, total = (block.columns[f"{role}.out.{what}"].to_numpy() for what in ("count.90d", "sum.30d"))
+        np.testing.assert_array_equal(days.sums(role, days.value)[block.scored], count[block.scored])
+        found = np.array([float(total) for total in peer_deviation.exact_totals(month, role)])
+        np.testing.assert_array_equal(found[block.scored], total[block.scored])
 
 
 def test_names_are_declared() -> None:

@@ -14,7 +14,7 @@ from greywater.features.ledger_order import int64
 from greywater.features.sent_payments import DAY_US, Role, SentPayments, SentWindows, Window
 from greywater.vocab import Int64Array
 
-__all__ = ["PEER_FEATURES", "PeerJoin", "SegmentsAt"]
+__all__ = ["PEER_FEATURES", "PeerJoin", "SegmentsAt", "exact_totals"]
 
 #: Segments of accounts as of payments: (seq int64[n], event time int64[n], accounts) -> codes int64[n], -1 = not known.
 SegmentsAt = Callable[[Int64Array, Int64Array, pa.Array], Int64Array]
@@ -98,7 +98,7 @@ class PeerJoin:
         seen = self._sent.take(payments, int64(base.fill_null(0)), known)
         seq = int64(payments.column("seq"))
         time = int64(payments.column("event_time").cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()))
-        totals = {role: _totals(seen, role) for role in _roles}
+        totals = {role: exact_totals(seen, role) for role in _roles}
         codes = {role: seen.codes[role].tolist() for role in _roles}
         group = {
             role: np.where(seen.own[role], self._segments(seq, time, payments.column(role)), -1).tolist()
@@ -159,7 +159,7 @@ class PeerJoin:
             self._keep(account, group, (high << _half) + low)
 
 
-def _totals(seen: SentWindows, role: Role) -> list[int]:
+def exact_totals(seen: SentWindows, role: Role) -> list[int]:
     """Exact sums, of any size, of what each payment sees: in two halves, each of which fits."""
     high, low = seen.sums(role, seen.value >> _half), seen.sums(role, seen.value & (1 << _half) - 1)
     return [(upper << _half) + lower for upper, lower in zip(high.tolist(), low.tolist(), strict=True)]
