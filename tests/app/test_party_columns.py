@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from greywater.app.party_columns import party_columns
+from greywater.app.rules import BackTestRequest, check_rules, run_back_test
 from greywater.app.wiring import open_project
 from greywater.vocab import TRANSACTION_SCHEMA, Actor
 from tests.app.conftest import Desk
@@ -67,3 +68,19 @@ def test_protected_attributes_are_neither_peers_nor_contacts(desk: Desk) -> None
     desk.ingest(attributes=side(desk, "customers.csv", ATTRIBUTES), protected=("segment", "telephone", "religion"))
     with open_project(desk.settings, Actor()) as project:
         assert set(party_columns(project)) == {"leading_digits"}
+
+
+def test_the_rules_that_waited_for_them_hit(desk: Desk) -> None:
+    names = ("rapid-movement-against-balance", "shared-attributes", "deviation-from-peers")
+    segments = "".join(f"a{k},2023-01-01,retail\n" for k in range(2, 12))
+    desk.ingest(desk.file("payments.csv", MANY), accounts=side(desk, "accounts.csv", ACCOUNTS))
+    off = check_rules(Actor(), desk.settings).off
+    assert all("the data have no" in off[name] for name in names)
+    assert "leading-digits-against-benford" not in off
+    desk.ingest(attributes=side(desk, "customers.csv", ATTRIBUTES))
+    desk.ingest(attributes=side(desk, "accounts_too.csv", "account,known_since,segment\n" + segments))
+    rows = ("x,2024-01-02T00:00:00Z,a5,a0,20000,USD,", "z,2024-01-02T01:00:00Z,a0,a1,19000,USD,20000")
+    desk.ingest(side(desk, "late.csv", "\n".join([f"{HEADER},sender_balance", *rows, ""])))
+    assert not set(names) & set(check_rules(Actor(), desk.settings).off)
+    found = {one.rule: one.hits for one in run_back_test(Actor(), desk.settings, BackTestRequest(rules=names)).rules}
+    assert found == {"rapid-movement-against-balance": 1, "shared-attributes": 1, "deviation-from-peers": 1}
