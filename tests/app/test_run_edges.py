@@ -72,7 +72,7 @@ def test_labels_that_call_all_laundering_are_said_to(tmp_path: Path) -> None:
     path = payments(tmp_path / "p.csv", 40)
     labels = write(tmp_path / "labels.csv", [(f"<i>t{i}", 1) for i in range(40)], "tx_id", "label")
     outcome = run(path, labels=labels)
-    assert outcome.fitted.name == "hybrid of isolation forest (scikit-learn) and rules"
+    assert outcome.fitted.name == "hybrid of isolation forest (scikit-learn), rules and Anti-TrustRank"
     assert "every one" in outcome.fitted.why
 
 
