@@ -128,6 +128,8 @@ def test_the_second_level_learns_from_rows_that_no_part_was_shown() -> None:
     hybrid = columns_hybrid("good", "other", stop_share=0.25).fit(X, y, validation=Validation(later, told))
     assert {part.fitted_on for part in hybrid._parts.values()} == {(500, 250)}  # type: ignore[attr-defined]
     assert hybrid.card["measures"]["rows"] == 750
+    assert hybrid.later_scores is not None
+    assert np.array_equal(hybrid.later_scores, hybrid.score(later)[250:])
     whole = columns_hybrid("good", "other", stop_share=1.0).fit(X, y, validation=Validation(later, told))
     assert whole.card["measures"]["rows"] == 1_000
 

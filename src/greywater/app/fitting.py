@@ -53,6 +53,11 @@ class Fitted:
         """Probabilities of scores already at hand."""
         return self.detector.calibrate(score)
 
+    def later_scores(self, rows: FeatureBlocks) -> Float64Array:
+        """Scores of the later half of the slice that it was tuned on, float64[n]; of a hybrid they are at hand."""
+        known = self.detector.later_scores if isinstance(self.detector, Hybrid) else None
+        return known if known is not None and len(known) == rows.rows else self.detector.score(rows)
+
     def mandatory(self, rows: FeatureBlocks) -> NDArray[np.bool_]:
         """Payments that must raise an alert whatever their rank, bool[n]."""
         if isinstance(self.detector, Hybrid):

@@ -56,7 +56,7 @@ def later_cut(
         sender=replayed.sender[:end],
         receiver=replayed.receiver[:end],
     )
-    score = fitted.detector.score(blocks.slice(middle, end))
+    score = fitted.later_scores(blocks.slice(middle, end))
     judged = Judged(earlier, middle, score, score, fitted.threshold, [], parties, (1.0, 1.0))
     names, best = party_scores(judged)
     guilty = part_guilty(judged, replace(truth, y=truth.y[:end])).first_dirty

@@ -94,6 +94,8 @@ class _Fitted:
     threshold: Threshold = field(default_factory=lambda: Threshold(float("inf"), "share"))
     card: dict[str, Any] = field(default_factory=dict)
 
+    #: Scores of the later part of the validation slice; not saved.
+    later: Float64Array | None = None
     #: How the parts that have some weight are asked for one row; made at the first question.
     asked: list[tuple[slice, Callable[[Float64Array], Sequence[float]]]] | None = None
 
@@ -154,6 +156,11 @@ class Hybrid(FittedFace[_Fitted]):
         """The fitted parts by name."""
         return {name: self._parts[name] for name in self._known().used}
 
+    @property
+    def later_scores(self) -> Float64Array | None:
+        """Scores of the later part of the validation slice it was fitted with; None of one that was loaded."""
+        return self._known().later
+
     def fit(
         self,
         X: TrainingTable,
@@ -197,7 +204,9 @@ class Hybrid(FittedFace[_Fitted]):
             fitted.combination = Combination.fit(scores, truth, chosen, positives=positives)
         else:
             fitted.combination = Combination.fused(scores, chosen)
-        flags = self._calibrate(fitted.combination.score(scores), truth)
+        score = fitted.combination.score(scores)
+        fitted.later = None if later is None else score
+        flags = self._calibrate(score, truth)
         facts = {
             "kind": self.kind,
             "rows": X.rows,
