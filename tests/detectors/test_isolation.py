@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.ensemble import IsolationForest
 
 from greywater.detectors import forest as forest_module
@@ -109,6 +111,16 @@ def test_missing_patterns_get_one_flag_each() -> None:
     assert prepared.shape == (3, 7)
     assert np.isfinite(prepared).all()
     assert prepared[:, 5:].tolist() == [[1, 1], [1, 0], [0, 1]]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 40), st.integers(0, 1_000))
+def test_medians_are_those_of_the_prepared_values(rows: int, seed: int) -> None:
+    values = odd_rows(rows, seed=seed)
+    known = ~np.isnan(values).all(axis=0)
+    expected = np.zeros(values.shape[1])
+    expected[known] = np.nanmedian(signed_log(values[:, known]), axis=0)
+    assert np.allclose(Preparation.learn(values).medians, expected, rtol=1e-15, atol=0)
 
 
 def table(rows: int, seed: int) -> TableRows:

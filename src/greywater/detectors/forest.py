@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from greywater.detectors.saved import MEND
 from greywater.errors import DetectorError
@@ -17,6 +18,8 @@ __all__ = ["Forest", "Preparation"]
 
 #: Rows a thread takes at a time.
 SHARE: Final = 4_096
+#: Columns whose medians are taken at a time.
+COLUMNS: Final = 16
 
 
 @dataclass(frozen=True)
@@ -42,22 +45,28 @@ class Preparation:
     @classmethod
     def learn(cls, rows: Float64Array) -> Self:
         """Take medians and flags from sample rows float64[n, features]."""
-        missing = np.isnan(rows)
-        some = missing.any(axis=0) & ~missing.all(axis=0)
         patterns: dict[bytes, int] = {}
-        for index in np.flatnonzero(some):
-            patterns.setdefault(np.packbits(missing[:, index]).tobytes(), int(index))
         medians = np.zeros(rows.shape[1])
-        known = ~missing.all(axis=0)
-        medians[known] = np.nanmedian(signed_log(rows[:, known]), axis=0)
+        for start in range(0, rows.shape[1], COLUMNS):
+            for place, column in enumerate(np.ascontiguousarray(rows[:, start : start + COLUMNS].T), start):
+                missing = np.isnan(column)
+                known = column[~missing] if missing.any() else column
+                if len(known):
+                    medians[place] = _median_of_logs(known)
+                    if len(known) < len(column):
+                        patterns.setdefault(np.packbits(missing).tobytes(), place)
         return cls(medians, np.array(sorted(patterns.values()), np.int64))
 
-    def __call__(self, rows: Float64Array) -> Float64Array:
-        """The prepared rows float64[n, features + flags]."""
-        prepared = signed_log(rows)
-        missing = np.isnan(prepared)
-        prepared = np.where(missing, self.medians, prepared)
-        return np.hstack([prepared, missing[:, self.flagged].astype(np.float64)])
+    def __call__(self, rows: Float64Array) -> NDArray[np.float32]:
+        """The prepared rows float32[n, features + flags], as trees take them."""
+        features = len(self.medians)
+        prepared = np.empty((len(rows), features + len(self.flagged)), np.float32)
+        for start in range(0, len(rows), SHARE):
+            part = slice(start, start + SHARE)
+            missing = np.isnan(rows[part])
+            prepared[part, :features] = np.where(missing, self.medians, signed_log(rows[part]))
+            prepared[part, features:] = missing[:, self.flagged]
+        return prepared
 
 
 def signed_log(rows: Float64Array) -> Float64Array:
@@ -71,6 +80,12 @@ def signed_log(rows: Float64Array) -> Float64Array:
     size = np.minimum(np.abs(rows), np.finfo(np.float64).max)
     result: Float64Array = np.copysign(np.log1p(size), rows)
     return result
+
+
+def _median_of_logs(column: Float64Array) -> float:
+    """The median of the signed logarithms: they keep the order, so only those of the middle values are taken."""
+    middle = np.unique([(len(column) - 1) // 2, len(column) // 2])
+    return float(signed_log(np.partition(column, middle)[middle]).mean())
 
 
 @dataclass(frozen=True)
