@@ -151,6 +151,17 @@ def test_the_threshold_follows_the_stated_costs() -> None:
         Boosted(threshold_by="cost", cost_missed=3)
 
 
+def test_rows_that_are_held_and_rows_that_are_read_twice_grow_the_same_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = made(3_000, 1)
+    chosen = BoostedParameters(rounds_without_validation=5, bin_rows=500, max_negatives=1_000)
+    grown = []
+    for values in (trees.HELD_VALUES, 0):
+        monkeypatch.setattr(trees, "HELD_VALUES", values)
+        booster, _ = trees.grow_trees(X, y, None, None, chosen, seed=3, threads=1, progress=None)
+        grown.append(booster.model_to_string())
+    assert grown[0] == grown[1]
+
+
 def test_a_tree_may_choose_from_enough_columns_however_few_there_are() -> None:
     for columns, share in ((3, 1.0), (28, 1.0), (56, 0.5), (280, 0.1), (2_000, 0.1)):
         assert trees.column_share(BoostedParameters(feature_fraction=0.1), columns) == share

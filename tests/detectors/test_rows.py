@@ -60,6 +60,9 @@ def test_a_reader_gives_the_chosen_rows_also_after_going_back(
     for low, high in pairwise(cuts):
         start, stop = sorted((min(low, len(chosen)), min(high, len(chosen))))
         np.testing.assert_array_equal(reader.read(start, stop), whole[start:stop])
+    held = RowReader(TableRows(made, batch_rows=batch), chosen).hold()
+    for start in (len(chosen) // 2, 0):
+        np.testing.assert_array_equal(held.read(start, len(chosen)), whole[start:])
 
 
 @given(st.integers(1, 500), st.integers(1, 200), st.integers(0, 5))

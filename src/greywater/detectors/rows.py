@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -86,31 +87,41 @@ class RowReader:
     def __init__(self, X: TrainingTable, rows: Int64Array) -> None:
         self._table = X
         self._rows = np.asarray(rows, np.int64)
+        self._held: Float64Array = np.empty((0, len(X.names)))
         self._restart()
 
     def __len__(self) -> int:
         return len(self._rows)
 
+    def hold(self) -> Self:
+        """Read all chosen rows now and keep them, so that going back costs nothing."""
+        self._held = self.read(0, len(self))
+        self._low, self._high = 0, len(self)
+        return self
+
     def read(self, start: int, stop: int) -> Float64Array:
         """Rows [start, stop) of the chosen ones, float64[stop - start, columns]. Going back starts over."""
         if start < self._low:
             self._restart()
-        parts = []
-        while start < stop:
-            while start >= self._high:
+        while self._high <= start < stop:
+            self._advance()
+        if stop <= self._high:
+            return self._held[start - self._low : stop - self._low]
+        found = np.empty((stop - start, len(self._table.names)))
+        place = start
+        while place < stop:
+            while place >= self._high:
                 self._advance()
             upto = min(stop, self._high)
-            parts.append(self._held[start - self._low : upto - self._low])
-            start = upto
-        if not parts:
-            return np.empty((0, len(self._table.names)))
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+            found[place - start : upto - start] = self._held[place - self._low : upto - self._low]
+            place = upto
+        return found
 
     def _restart(self) -> None:
         self._batches = self._table.batches()
         self._position = 0
         self._low = self._high = 0
-        self._held: Float64Array = np.empty((0, len(self._table.names)))
+        self._held = np.empty((0, len(self._table.names)))
 
     def _advance(self) -> None:
         batch = next(self._batches)
