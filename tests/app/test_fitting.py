@@ -39,7 +39,7 @@ def test_the_hybrid_says_what_its_parts_weigh() -> None:
     assert tuple(fitted.detector.parts) == ("boosted", "isolation", "rules")
     assert fitted.name == "hybrid of boosted trees (LightGBM), isolation forest (scikit-learn) and rules"
     assert "isolation 0.00" in fitted.why  # more than 20 labels: the anomaly score says nothing any more
-    assert not fitted.mandatory(_rows()).any()  # type: ignore[arg-type]
+    assert not fitted.survey(_rows()).mandatory.any()  # type: ignore[arg-type]
 
 
 def _rows() -> TableRows:

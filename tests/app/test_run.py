@@ -9,6 +9,7 @@ import pytest
 
 import greywater as gw
 from greywater.app.export import write_report
+from greywater.app.keeping import read_run
 from greywater.app.results import run_in_json, run_report
 from greywater.app.run import RunOutcome
 from greywater.app.split import cut_at, split_by_time
@@ -23,8 +24,8 @@ from greywater.stores.records import Records
 from greywater.vocab import Actor, Counts
 
 KEYS = {
-    "source", "counts", "split", "detector", "features", "budget", "metrics", "alerts", "queue", "run", "versions",
-    "warnings", "timings", "peak_rss_mb",
+    "source", "counts", "split", "detector", "features", "budget", "metrics", "alerts", "queue", "rules", "run",
+    "versions", "warnings", "timings", "peak_rss_mb",
 }  # fmt: skip
 METRICS = {
     "average_precision", "precision", "recall", "f1", "f2", "confusion", "precision_at_budget", "recall_at_budget",
@@ -72,6 +73,22 @@ def test_relations_and_known_launderers_join_the_features(labelled: tuple[RunOut
     assert isinstance(detector, Hybrid)
     assert set(detector.parts) == {"boosted", "isolation", "rules", "trust"}
     assert "Anti-TrustRank" in outcome.fitted.name
+
+
+def test_a_run_says_what_rules_did_those_in_shadow_too(world: Path, tmp_path: Path) -> None:
+    rules = tmp_path / "store" / "projects" / "default" / "rules"
+    gw.run(world / "payments.csv", store=tmp_path / "store", settings=Settings(threads=1), budget="5")
+    rules.mkdir(parents=True, exist_ok=True)
+    (rules / "settings.toml").write_text('[rules.fan-in]\nstate = "shadow"\n')
+    outcome = gw.run(store=tmp_path / "store", settings=Settings(threads=1), budget="5")
+    said = {each["id"]: each for each in run_in_json(outcome)["rules"]}
+    assert said["fan-in"]["state"] == "shadow"
+    assert said["fan-in"]["hits"] >= said["fan-in"]["alone"] >= 0
+    assert said["dormant-reactivation"]["hits"] is None
+    assert said["dormant-reactivation"]["why_off"]
+    assert sum(each["hits"] or 0 for each in said.values()) > 0
+    kept = read_run(tmp_path / "store" / "projects" / "default", outcome.run_id)
+    assert kept.facts["rules"] == run_in_json(outcome)["rules"]
 
 
 def test_alerts_become_cases(labelled: tuple[RunOutcome, Path]) -> None:

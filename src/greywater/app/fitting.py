@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from greywater.app.part_makers import PartContext, boosted_of, isolation_of, make_parts
 from greywater.app.split import Split
@@ -16,6 +15,8 @@ from greywater.detectors.boosted import Boosted
 from greywater.detectors.detector import Validation
 from greywater.detectors.hybrid import Hybrid
 from greywater.detectors.isolation import Isolation
+from greywater.detectors.rule_part import RulePart
+from greywater.detectors.rules.survey import RuleSurvey, survey
 from greywater.pipeline.replay import Replayed
 from greywater.stores.blocks import FeatureBlocks
 from greywater.vocab import Float64Array, Progress
@@ -58,11 +59,11 @@ class Fitted:
         known = self.detector.later_scores if isinstance(self.detector, Hybrid) else None
         return known if known is not None and len(known) == rows.rows else self.detector.score(rows)
 
-    def mandatory(self, rows: FeatureBlocks) -> NDArray[np.bool_]:
-        """Payments that must raise an alert whatever their rank, bool[n]."""
-        if isinstance(self.detector, Hybrid):
-            return self.detector.mandatory(rows)
-        return np.zeros(rows.rows, np.bool_)
+    def survey(self, rows: FeatureBlocks) -> RuleSurvey:
+        """What the rules among the parts did on payments, and which must raise an alert whatever their rank."""
+        parts = self.detector.parts.values() if isinstance(self.detector, Hybrid) else ()
+        rules = next((part for part in parts if isinstance(part, RulePart)), None)
+        return RuleSurvey(np.zeros(rows.rows, np.bool_)) if rules is None else survey(rules.hits(rows), rows.rows)
 
 
 def fit_detector(

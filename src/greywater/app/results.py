@@ -49,6 +49,7 @@ def run_in_json(outcome: RunOutcome) -> dict[str, Any]:
         "alerts": [alert.to_json() for alert in outcome.alerts],
         "queue": queue_in_json(outcome.queue, outcome.alerts)
         | {"woken": [{"case": each.id, "why": each.words} for each in outcome.woken]},
+        "rules": outcome.rules.to_json(),
         "run": outcome.run_id,
         "versions": outcome.versions,
         "warnings": list(outcome.warnings),

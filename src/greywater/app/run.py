@@ -44,6 +44,7 @@ from greywater.desk.ranking import Ranking
 from greywater.desk.rollup import Candidate, ScoredPayments
 from greywater.desk.waking import Awakening
 from greywater.detectors.detector import Validation
+from greywater.detectors.rules.survey import RuleSurvey
 from greywater.errors import EmptyInputError
 from greywater.features.catalog import FeatureSet
 from greywater.features.engine import Footprint
@@ -67,8 +68,9 @@ class RunRequest:
 class RunOutcome:
     """Everything a run found, for the table, the JSON and the report.
 
-    `queue` is what the alerts ask of the desk, `woken` who of an earlier run's sleepers wakes; `verdict` is None
-    without labels. `timings` are seconds per step, in order; `peak_rss_mb` the largest memory held.
+    `queue` is what the alerts ask of the desk, `woken` who of an earlier run's sleepers wakes, `rules` what rules did on
+    the payments that could raise one; `verdict` is None without labels. `timings` are seconds per step, in order;
+    `peak_rss_mb` the largest memory held.
     """
 
     run_id: str
@@ -85,6 +87,7 @@ class RunOutcome:
     alerts: tuple[Alert, ...]
     queue: Ranking
     woken: tuple[Awakening, ...]
+    rules: RuleSurvey
     parties: Parties
     verdict: Verdict | None
     versions: dict[str, str]
@@ -199,7 +202,8 @@ class _Run:
             fitted.detector.save(self._project.folder / "models" / self._id)
         with self._clock.step("score"):
             score, probability = self._score(fitted, blocks.slice(split.alerting))
-            mandatory = fitted.mandatory(blocks.slice(split.alerting))
+            rules = fitted.survey(blocks.slice(split.alerting))
+            mandatory = rules.mandatory
         candidates = self._candidates(replayed, split, score, probability, parties, mandatory)
         versions = code_versions() | {
             "data": f"{self._project.ledger.next_seq} payments",
@@ -241,6 +245,7 @@ class _Run:
             alerts=alerts,
             queue=queue,
             woken=woken,
+            rules=rules,
             parties=parties,
             verdict=verdict,
             versions=versions,
@@ -309,6 +314,7 @@ class _Run:
             "costs": [self._settings.cost_missed, self._settings.cost_wasted],
             "allow_protected": self._settings.allow_protected,
             "metrics": outcome.verdict.metrics if outcome.verdict else None,
+            "rules": outcome.rules.to_json(),
             "sleepers": sleepers_in_json(outcome.queue, int(outcome.replayed.time_us.max())),
             "versions": outcome.versions,
         }
