@@ -68,8 +68,8 @@ class RunRequest:
 class RunOutcome:
     """Everything a run found, for the table, the JSON and the report.
 
-    `queue` is what the alerts ask of the desk, `woken` who of an earlier run's sleepers wakes, `rules` what rules did on
-    the payments that could raise one; `verdict` is None without labels. `timings` are seconds per step, in order;
+    `queue` is what alerts ask of the desk, `woken` who of an earlier run's sleepers wakes, `rules` what rules did on
+    payments that could raise one; `verdict` is None without labels. `timings` are seconds per step, in order;
     `peak_rss_mb` the largest memory held.
     """
 
