@@ -62,10 +62,10 @@ def same(left: pa.Table, right: pa.Table) -> bool:
     return left.column_names == right.column_names and plain[0] == plain[1]
 
 
-def test_what_a_backfill_wrote_is_described_unless_told_not_to(recorded: Desk) -> None:
-    part = BackfillRequest(end=datetime(2024, 2, 1, tzinfo=UTC), statistics=False)
+def test_what_a_backfill_wrote_is_described_where_it_is_asked_for(recorded: Desk) -> None:
+    part = BackfillRequest(end=datetime(2024, 2, 1, tzinfo=UTC))
     done = backfill(Actor(), recorded.settings, part).done.rows
-    rest = backfill(Actor(), recorded.settings, BackfillRequest())
+    rest = backfill(Actor(), recorded.settings, BackfillRequest(statistics=True))
     summary = group_statistics(open_offline(f"delta:{recorded.settings.project_folder}"), rest.group)
     assert (summary.commits, summary.without) == (2, 1)
     assert summary.statistics is not None

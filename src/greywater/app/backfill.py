@@ -75,7 +75,7 @@ class BackfillRequest:
     known_time: KnownTime = "event_time"
     wait: float = 0.0
     features: tuple[str, ...] = ()
-    statistics: bool = True
+    statistics: bool = False
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:

@@ -120,8 +120,8 @@ def backfill(
         str | None, typer.Option(metavar="NAMES|VIEW", help="Only these features, or those that a view needs.")
     ] = None,
     statistics: Annotated[
-        bool, typer.Option(help="Keep with each commit what its values are like; not done on a cluster.")
-    ] = True,
+        bool, typer.Option("--statistics", help="Keep with each commit what its values are like.")
+    ] = False,
     store: Store = None,
     project: Project = None,
     json: Json = None,
