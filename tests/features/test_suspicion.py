@@ -88,6 +88,16 @@ def test_a_seed_that_pays_for_the_first_time_is_suspect_at_once() -> None:
     assert sender[2] == pytest.approx(0.85)
 
 
+def test_a_payment_without_a_rate_weighs_nothing() -> None:
+    rows = [(1, "a", "b", 500), (2, "a", "c", 0), (3, "c", "d", 20), (DAY + 1, "b", "c", 7), (2 * DAY, "c", "d", 9)]
+    records = KnownLaunderers.of([("a", -2, 0, -1, True)])
+    whole = batch(rows)
+    base = pa.array([each or None for each in whole.column("base_amount").to_pylist()], pa.int64())
+    unrated = whole.set_column(whole.schema.get_field_index("base_amount"), "base_amount", base)
+    assert base.null_count == 1
+    assert SuspicionJoin(records).columns(unrated) == SuspicionJoin(records).columns(whole)
+
+
 def test_nothing_flows_through_parties_outside_the_bank() -> None:
     shop = f"{EXTERNAL_PREFIX}shop"
     rows: list[Row] = [(1, "a", shop, 100), (2, shop, "b", 100), (DAY + 5, "b", "c", 7)]

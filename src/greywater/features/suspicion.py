@@ -92,9 +92,10 @@ class SuspicionJoin:
     payments in a day has it every day. Payments see the vector of the last refresh up to their own day, NaN where that
     is no longer kept: none sees what it may not, and the values do not depend on the pieces in which payments come.
 
-    Links are weighed by the money they carried, suspicion flows along them and against them, and both are added. Each
-    seed weighs 1 and the sum is not divided by their number, so that values of different days can be compared. Parties
-    outside the bank are left out: what two customers have in common with everyone's utility company is nothing.
+    Links are weighed by the money they carried (nothing where no rate to the base currency was known), suspicion flows
+    along them and against them, and both are added. Each seed weighs 1 and the sum is not divided by their number, so
+    that values of different days can be compared. Parties outside the bank are left out: what two customers have in
+    common with everyone's utility company is nothing.
 
     Parameters
     ----------
@@ -147,7 +148,7 @@ class SuspicionJoin:
         """The columns of the next payments (seq, event_time, base_amount, sender, receiver), float64[n] each."""
         time = np.asarray(payments.column("event_time").cast(pa.int64()).to_numpy(), np.int64)
         seq = np.asarray(payments.column("seq").to_numpy(), np.int64)
-        amount = np.asarray(payments.column("base_amount").to_numpy(), np.int64)
+        amount = np.asarray(payments.column("base_amount").fill_null(0).to_numpy(), np.int64)
         sender, receiver = self._parties(payments)
         inside = ~(self._names.external[sender] | self._names.external[receiver])
         day = time // DAY_US
