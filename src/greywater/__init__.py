@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from greywater._version import __version__
 
 if TYPE_CHECKING:
-    from greywater.app.embedded import open_features, run
+    from greywater.app.embedded import run
+    from greywater.app.embedded_features import open_features
     from greywater.app.run import RunOutcome
     from greywater.config import Settings
     from greywater.errors import GreywaterError
@@ -47,7 +48,7 @@ HOMES = {
     "RunOutcome": "greywater.app.run",
     "Settings": "greywater.config",
     "make_world": "greywater.synth.world",
-    "open_features": "greywater.app.embedded",
+    "open_features": "greywater.app.embedded_features",
     "payments_v1": "greywater.features.catalog",
     "payments_v2": "greywater.features.catalog",
     "run": "greywater.app.embedded",

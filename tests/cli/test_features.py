@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from greywater.app.embedded import open_features
+from greywater.app.embedded_features import open_features
 from greywater.app.features import create_features
 from greywater.cli.features import named
 from greywater.cli.training_set import split_of
