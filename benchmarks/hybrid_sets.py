@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from graph_sets import data_folder
 from greywater.app.ingest import IngestRequest, Silent, ingest
-from greywater.app.replaying import feature_set, replay_project, replay_through
-from greywater.app.rules import project_rules, with_requests
+from greywater.app.joining import project_features
+from greywater.app.replaying import replay_project, replay_through
+from greywater.app.rule_place import project_rules
 from greywater.app.split import Split, split_by_time
 from greywater.app.wiring import Project, open_project
 from greywater.config import Settings
@@ -70,8 +71,7 @@ def scored_set(name: str, folder: Path) -> Scored:
         settings = _settings(name, folder)
         ingest(Actor(), settings, IngestRequest((str(data_folder() / FILES[name]),)), Silent())
         with open_project(settings, Actor()) as project:
-            features, attributes, _ = feature_set(project)
-            made = replay_project(project, features, attributes, blocks, Silent())
+            made = replay_project(project, project_features(project), blocks, Silent())
             amount = _amounts(project, made.replayed.seq)
         if made.truth is None:
             raise ValueError(f"{name} has no labels")
@@ -92,18 +92,18 @@ def rule_queue(name: str, folder: Path) -> RuleQueue:
     if not kept.is_file():
         settings = _settings(name, folder)
         with open_project(settings, Actor()) as project:
-            features, _, _ = feature_set(project)
             rules = project_rules(settings)
-            every = with_requests(features, rules)
-            types = {each.name: pa.int64() if each.dtype == "int64" else pa.float64() for each in every.features}
-            bound = rules.bind(pa.schema(list(types.items())))
+            made = project_features(project, rules)
+            kinds = [(each.name, pa.type_for_alias(each.dtype)) for each in made.features.features]
+            bound = rules.bind(pa.schema(kinds))
+            every = made.features.of_engine
             needed = every.only([each for each in every.names if each in bound.columns])
             parts: list[np.ndarray] = []
 
             def sink(block: FeatureBlock) -> None:
                 parts.append(bound.evaluate(block.columns.filter(pa.array(block.scored))).score)
 
-            replay_through(project, needed, sink, Silent())
+            replay_through(project, needed, sink, Silent(), joins=made.joins)
         np.savez(kept, severity=np.concatenate(parts), active=len(bound.active), rules=len(bound.rules))
     with np.load(kept) as held:
         return RuleQueue(held["severity"], int(held["active"]), int(held["rules"]))

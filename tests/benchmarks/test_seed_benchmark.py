@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bench_seeds
+import hybrid_sets
 from bench_seeds import queue
+from graph_sets import data_folder
 from greywater.app.split import split_by_time
 from greywater.stores.blocks import TableRows
-from hybrid_sets import RuleQueue, Scored, Sides
+from hybrid_sets import RuleQueue, Scored, Sides, rule_queue, scored_set
 from seed_contest import Contest, Moment, launderers, moments
 from seed_rankings import DEFAULT, MIXED, RARE, WAYS, Spread, Way, best_payment, fused, looks, measured
 
@@ -154,6 +158,30 @@ def test_alerts_saved_are_counted_at_equal_recall() -> None:
     assert "3 of 4 shipped rules" in text
     # The rules hit everybody alike; the perfect order needs the ten alone.
     assert f"| 10 | {active:,} | {int(np.ceil(10 * (active + 1) / 11))} | 10 | {1 - 10 / active:.1%} |" in text
+
+
+@pytest.mark.slow
+def test_a_set_is_recorded_with_its_parties_and_read_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    source = data_folder() / hybrid_sets.FILES["amlsim_medium"]
+    if not source.is_file():
+        pytest.skip(f"there is no {source}")
+    part = pq.read_table(source).slice(0, 1_500)
+    (tmp_path / "amlsim_medium").mkdir()
+    pq.write_table(part, tmp_path / hybrid_sets.FILES["amlsim_medium"])
+    monkeypatch.setattr(hybrid_sets, "data_folder", lambda: tmp_path)
+    first = scored_set("amlsim_medium", tmp_path / "kept")
+    found = rule_queue("amlsim_medium", tmp_path / "kept")
+    assert first.blocks.rows == len(first.y) == len(first.sides.sender) == len(found.severity)
+    assert int(first.y.sum()) == int(part["is_sar"].cast(pa.int64()).to_numpy().sum()) > 0
+    paid = sorted((part["base_amt"].to_numpy() * 100).round().astype(np.int64).tolist())
+    assert sorted(first.sides.amount.tolist()) == paid
+    accounts = np.unique(np.append(part["orig_acct"].to_numpy(), part["bene_acct"].to_numpy()))
+    assert first.sides.accounts >= len(accounts) == len(np.unique(np.append(first.sides.sender, first.sides.receiver)))
+    assert 0 < found.active <= found.rules
+    monkeypatch.setattr(hybrid_sets, "ingest", None)  # nothing is recorded again
+    again = scored_set("amlsim_medium", tmp_path / "kept")
+    assert np.array_equal(first.y, again.y)
+    assert np.array_equal(found.severity, rule_queue("amlsim_medium", tmp_path / "kept").severity)
 
 
 @pytest.mark.slow
