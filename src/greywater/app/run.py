@@ -40,6 +40,7 @@ from greywater.app.workplace import open_workplace
 from greywater.config import Settings
 from greywater.desk.alerts import Alert
 from greywater.desk.budget import Budget
+from greywater.desk.hibernation import HibernationCut
 from greywater.desk.ranking import Ranking
 from greywater.desk.rollup import Candidate, ScoredPayments
 from greywater.desk.waking import Awakening
@@ -51,7 +52,7 @@ from greywater.features.engine import Footprint
 from greywater.kernels.compile import kernel_hash
 from greywater.pipeline.replay import Replayed
 from greywater.stores.blocks import FeatureBlocks
-from greywater.vocab import Actor, Float64Array, Progress
+from greywater.vocab import Actor, Float64Array, Int64Array, Progress
 
 __all__ = ["RunOutcome", "RunRequest", "code_versions", "run"]
 
@@ -190,13 +191,7 @@ class _Run:
             raise self._nothing_to_score()
         blocks, replayed, truth = made.blocks, made.replayed, made.truth
         parties = read_parties(self._project.tables)
-        split = split_by_time(replayed.time_us, labelled=truth is not None)
-        if not split.train:
-            raise EmptyInputError(
-                "one payment between two accounts of the bank is recorded, and none before it to learn from",
-                where=str(self._project.folder),
-                mend="record more payments: greywater ingest PATH",
-            )
+        split = self._split(replayed, truth)
         with self._clock.step("train"):
             fitted = fit_detector(blocks, replayed, truth, split, self._settings, self._progress, words_of(features))
             fitted.detector.save(self._project.folder / "models" / self._id)
@@ -205,11 +200,7 @@ class _Run:
             rules = fitted.survey(blocks.slice(split.alerting))
             mandatory = rules.mandatory
         candidates = self._candidates(replayed, split, score, probability, parties, mandatory)
-        versions = code_versions() | {
-            "data": f"{self._project.ledger.next_seq} payments",
-            "features": f"{features.name}, {features.fingerprint}",
-            "model": f"{fitted.kind}, run {self._id}",
-        }
+        versions = self._versions(features, fitted)
         with self._clock.step("alerts"):
             segments = Segments.open(self._project.tables, parties)
             groups, typical = learn_peers(blocks.slice(0, split.train), replayed, segments)
@@ -217,17 +208,10 @@ class _Run:
             alerts = self._alerts(candidates, blocks, fitted, features, split, score, parties, versions, peers)
         kept = KeptScores.of(replayed, split.alerting, score, probability)
         with self._clock.step("rank"):
-            queue = make_queue(
-                alerts,
-                candidates,
-                np.asarray(blocks.seq[split.alerting :][mandatory], np.int64),
-                parties,
-                fitted,
-                later_cut(fitted, blocks, replayed, truth, split, parties, self._settings),
-                self._settings,
-                labelled=truth is not None and bool(truth.y[: split.validation].any()),
-                base_currency=self._project.file.base_currency or "",
-            )
+            cut = later_cut(fitted, blocks, replayed, truth, split, parties, self._settings)
+            demanded = blocks.seq[split.alerting :][mandatory]
+            labelled = truth is not None and bool(truth.y[: split.validation].any())
+            queue = self._queue(alerts, candidates, demanded, parties, fitted, cut, labelled=labelled)
             woken = woken_since(self._project, kept, mandatory, parties, queue.cut)
         verdict = self._verdict(replayed, truth, split, fitted, blocks, candidates, parties, score, probability)
         outcome = RunOutcome(
@@ -256,6 +240,49 @@ class _Run:
         with self._clock.step("keep"):
             keep_run(self._project.folder, self._kept(outcome, kept, blocks, typical, peers))
         return outcome
+
+    def _split(self, replayed: Replayed, truth: Truth | None) -> Split:
+        """What is learned from, tuned on and alerted."""
+        split = split_by_time(replayed.time_us, labelled=truth is not None)
+        if not split.train:
+            raise EmptyInputError(
+                "one payment between two accounts of the bank is recorded, and none before it to learn from",
+                where=str(self._project.folder),
+                mend="record more payments: greywater ingest PATH",
+            )
+        return split
+
+    def _versions(self, features: FeatureSet, fitted: Fitted) -> dict[str, str]:
+        """Versions of everything that makes the alerts."""
+        return code_versions() | {
+            "data": f"{self._project.ledger.next_seq} payments",
+            "features": f"{features.name}, {features.fingerprint}",
+            "model": f"{fitted.kind}, run {self._id}",
+        }
+
+    def _queue(
+        self,
+        alerts: tuple[Alert, ...],
+        candidates: list[Candidate],
+        demanded: Int64Array,
+        parties: Parties,
+        fitted: Fitted,
+        cut: HibernationCut | None,
+        *,
+        labelled: bool,
+    ) -> Ranking:
+        """What the alerts ask of the desk."""
+        return make_queue(
+            alerts,
+            candidates,
+            np.asarray(demanded, np.int64),
+            parties,
+            fitted,
+            cut,
+            self._settings,
+            labelled=labelled,
+            base_currency=self._project.file.base_currency or "",
+        )
 
     def _verdict(
         self,
