@@ -165,3 +165,22 @@ def test_isotonic_steps_are_those_of_scikit_learn(drawn: list[tuple[int, int]]) 
     assert np.allclose(said, IsotonicRegression().fit(score, y).predict(score))
     assert (np.diff(said[np.argsort(score, kind="stable")]) >= 0).all()
     assert (np.diff(steps.chances) > 0).all()
+
+
+def test_where_labels_come_too_late_to_weigh_what_learned_from_earlier_ones_speaks_alone() -> None:
+    draw, chosen = np.random.default_rng(2), CombinationParameters({"boosted": 1.0, "isolation": 0.5, "rules": 0.5})
+    scores = PartScores(("boosted", "isolation", "rules.hits"), draw.normal(size=(2_000, 3)))
+    unknown = np.zeros(2_000, np.int64)
+    late = Combination.fit(scores, unknown, chosen, positives=60, learned=["boosted"])
+    assert late.how == "one part"
+    assert [bool(weight) for weight in late.weights] == [True, False, False]
+    assert (np.argsort(late.score(scores)) == np.argsort(scores.of("boosted"))).all()
+
+    few = Combination.fit(scores, unknown, chosen, positives=5, learned=["boosted"])
+    untaught = Combination.fit(scores, unknown, chosen, positives=60)
+    assert few.how == untaught.how == "fitted"
+    known = unknown.copy()
+    known[:40] = 1
+    assert Combination.fit(scores, known, chosen, positives=60, learned=["boosted"]) == Combination.fit(
+        scores, known, chosen, positives=60
+    )

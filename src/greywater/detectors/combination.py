@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
@@ -117,12 +117,15 @@ class Combination:
         positives: int,
         known_since: Int64Array | None = None,
         as_of: int | None = None,
+        learned: Collection[str] = (),
     ) -> Self:
         """Learn the weights from payments that are later than those the parts learned from.
 
         Logistic regression on rank levels, weights between 0 and their cap, drawn towards the priors. Then the slice
         is halved by time: weights learned on the first half must rank the second at least as well as any part does
-        alone; where they do not, the part that is best on the whole slice is used alone.
+        alone; where they do not, the part that is best on the whole slice is used alone. Where the slice has too few
+        laundering labels to weigh anything, because they come late, but parts have learned from enough of them, those
+        parts are used alone: what learned from no label would dilute them at its prior.
 
         Parameters
         ----------
@@ -136,6 +139,8 @@ class Combination:
             When each label became known, microseconds since 1970.
         as_of : int, optional
             The moment of fitting: a label that was not known by then counts as none.
+        learned : collection of str
+            Scores of parts that learned from labels.
         """
         truth = np.asarray(y, np.int64)
         if known_since is not None and as_of is not None:
@@ -149,6 +154,12 @@ class Combination:
             if parameters.fades(name):
                 prior[place] *= share
                 cap[place] = prior[place]
+        taught = np.array([name in learned for name in scores.names])
+        if taught.any() and int(truth.sum()) < parameters.least_positives <= parameters.fade_labels <= positives:
+            only = np.where(taught, prior, 0.0)
+            _, bias = fit_weights(levels, truth, only, only, np.inf)
+            how: _How = "one part" if int(taught.sum()) == 1 else "fitted"
+            return cls(scores.names, scales, tuple(map(float, only)), bias, how)
         weights, bias = fit_weights(levels, truth, prior, cap, parameters.strength)
         alone = _better_alone(levels, truth, prior, cap, parameters)
         if alone is None:

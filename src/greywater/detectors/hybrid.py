@@ -201,7 +201,8 @@ class Hybrid(FittedFace[_Fitted]):
         positives = seen + (int(np.sum(validation.y)) if validation is not None else 0)
         chosen = self._parameters.combination()
         if positives:
-            fitted.combination = Combination.fit(scores, truth, chosen, positives=positives)
+            learned = [name for name in used if self._parts[name].needs_labels]
+            fitted.combination = Combination.fit(scores, truth, chosen, positives=positives, learned=learned)
         else:
             fitted.combination = Combination.fused(scores, chosen)
         score = fitted.combination.score(scores)
