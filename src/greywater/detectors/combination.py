@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
@@ -101,11 +102,15 @@ class Combination:
     def fused(cls, scores: PartScores, parameters: CombinationParameters) -> Self:
         """Without labels: reciprocal rank fusion over the reference payments, weighted by the priors.
 
+        A part's prior is shared by its scores, so that one with several does not count for several.
+
         Ranks are those that a payment would take among the reference payments, so that a payment's score does not
         depend on the ones beside it. Equal scores are ranked by seq, the earlier first, wherever alerts are raised.
         """
         scales = tuple(RankScale.fit(scores.of(name), "reciprocal") for name in scores.names)
-        return cls(scores.names, scales, tuple(parameters.weight(name) for name in scores.names), 0.0, "fused")
+        of_part = Counter(name.partition(".")[0] for name in scores.names)
+        weights = tuple(parameters.weight(name) / of_part[name.partition(".")[0]] for name in scores.names)
+        return cls(scores.names, scales, weights, 0.0, "fused")
 
     @classmethod
     def fit(

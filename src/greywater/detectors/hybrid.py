@@ -39,7 +39,7 @@ from greywater.vocab import Float64Array, Int64Array, Progress, TrainingTable
 __all__ = ["Hybrid", "HybridParameters", "part_contributions"]
 
 #: Prior weights of the scores, before any label is seen.
-PRIOR: Final = MappingProxyType({"boosted": 1.0, "xgboosted": 1.0, "isolation": 0.5, "rules": 0.5, "trust": 0.5})
+PRIOR: Final = MappingProxyType({"boosted": 1.0, "xgboosted": 1.0, "isolation": 0.5, "rules": 0.1, "trust": 0.5})
 
 
 @dataclass(frozen=True)
