@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, Self
@@ -29,6 +30,8 @@ from greywater.vocab import Float64Array, Int64Array, Progress, TrainingTable
 __all__ = ["Association"]
 
 COLUMNS: Final = tuple(feature.name for feature in SUSPICION_FEATURES)
+#: What an infinite suspicion counts as.
+LARGEST: Final = sys.float_info.max
 LIMITS: Final = (
     "Says who is near a known launderer, not who launders: without seeds it says nothing, and a ring that nobody of "
     "is known stays unseen.",
@@ -75,6 +78,7 @@ class Association(FittedFace[_Fitted]):
         self._costs = (cost_missed, cost_wasted)
         self._fitted: _Fitted | None = None
         self._places = np.zeros(0, np.int64)
+        self._pair = (0, 0)
 
     def fit(
         self,
@@ -119,7 +123,8 @@ class Association(FittedFace[_Fitted]):
 
     def _set(self, fitted: _Fitted) -> None:
         self._fitted = fitted
-        self._places = np.array([fitted.names.index(name) for name in COLUMNS], np.int64)
+        self._pair = (fitted.names.index(COLUMNS[0]), fitted.names.index(COLUMNS[1]))
+        self._places = np.array(self._pair, np.int64)
 
     def score(self, X: TrainingTable) -> Float64Array:
         """The greater suspicion of the two parties float64[n]."""
@@ -134,8 +139,11 @@ class Association(FittedFace[_Fitted]):
 
     def score_row(self, row: Float64Array) -> float:
         """The score of one row float64[features] in the order of `names`, with the bits of `score`."""
-        first, second = self._places
-        return float(np.nan_to_num(np.fmax(row[first], row[second])))
+        first, second = self._pair
+        one, other = float(row[first]), float(row[second])
+        if one != one or other > one:
+            one = other
+        return 0.0 if one != one else min(max(one, -LARGEST), LARGEST)
 
     def probability(self, X: TrainingTable) -> Float64Array:
         """Calibrated score float64[n] in [0, 1], in the order of the score: a rank, or a chance where labels were."""
