@@ -35,7 +35,7 @@ LARGEST: Final = sys.float_info.max
 LIMITS: Final = (
     "Says who is near a known launderer, not who launders: without seeds it says nothing, and a ring that nobody of "
     "is known stays unseen.",
-    "Suspicion counts from the beginning of the payment's day.",
+    "Suspicion is as of the beginning of a day, the payment's or one up to a week before it.",
 )
 
 
