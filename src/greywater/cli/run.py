@@ -76,9 +76,9 @@ def run(
 ) -> None:
     """Record payments, score them, and rank who is worth an investigator's hour.
 
-    With labels, a hybrid of boosted trees, an isolation forest and rules learns from the first 60 % of the payments,
-    is tuned on the next 20 %, and the last 20 % is alerted and measured. Without labels the forest learns what is
-    usual from the first 60 %, and the rules are asked beside it.
+    With labels, a hybrid of boosted trees, an isolation forest, rules and Anti-TrustRank learns from the first 60 % of
+    the payments, is tuned on the next 20 %, and the last 20 % is alerted and measured. Without labels the forest learns
+    what is usual from the first 60 %, and the rules are asked beside it; so is Anti-TrustRank where seeds are known.
     Without PATH the payments that the store holds already are scored.
 
     Examples
