@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 
 from greywater.detectors.calibration import Platt, Rank, from_json
 from greywater.detectors.detector import Validation
-from greywater.detectors.fitted import FittedFace
+from greywater.detectors.fitted import FittedFace, ThresholdBy
 from greywater.detectors.rows import matrices
 from greywater.detectors.saved import (
     MEND,
@@ -21,7 +21,7 @@ from greywater.detectors.saved import (
     refuse_unusable_validation,
     write_folder,
 )
-from greywater.detectors.threshold import Threshold, require_costs
+from greywater.detectors.threshold import Threshold
 from greywater.detectors.unlearned_scores import scale_scores
 from greywater.errors import DetectorError
 from greywater.features.suspicion import SUSPICION_FEATURES
@@ -68,16 +68,12 @@ class Association(FittedFace[_Fitted]):
     def __init__(
         self,
         *,
-        threshold_by: Literal["f1", "cost"] = "f1",
+        threshold_by: ThresholdBy = "f1",
         cost_missed: float | None = None,
         cost_wasted: float | None = None,
     ) -> None:
-        if threshold_by == "cost":
-            require_costs(cost_missed, cost_wasted)
-        self._threshold_by: Literal["f1", "cost"] = threshold_by
-        self._costs = (cost_missed, cost_wasted)
+        self._choose_by(threshold_by, cost_missed, cost_wasted)
         self._fitted: _Fitted | None = None
-        self._places = np.zeros(0, np.int64)
         self._pair = (0, 0)
 
     def fit(
@@ -106,7 +102,7 @@ class Association(FittedFace[_Fitted]):
             )
         refuse_unusable_validation(X, validation)
         self._set(_Fitted(X.names, Rank.fit(np.zeros(0)), Threshold(float("inf"), "share")))
-        scaled = scale_scores(self.score, X, validation, by=self._threshold_by, costs=self._costs)
+        scaled = scale_scores(self.score, validation, lambda: self.score(X), by=self._threshold_by, costs=self._costs)
         fitted = self._known()
         fitted.calibrated, fitted.threshold = scaled.calibrated, scaled.threshold
         facts = {
@@ -124,7 +120,6 @@ class Association(FittedFace[_Fitted]):
     def _set(self, fitted: _Fitted) -> None:
         self._fitted = fitted
         self._pair = (fitted.names.index(COLUMNS[0]), fitted.names.index(COLUMNS[1]))
-        self._places = np.array(self._pair, np.int64)
 
     def score(self, X: TrainingTable) -> Float64Array:
         """The greater suspicion of the two parties float64[n]."""
@@ -159,10 +154,10 @@ class Association(FittedFace[_Fitted]):
         refuse_other_columns(fitted.names, X.names, "explain")
         parts = [np.empty((0, len(fitted.names) + 1))]
         for _, rows in matrices(X):
-            sides = rows[:, self._places]
+            sides = rows[:, self._pair]
             found = np.zeros((len(rows), len(fitted.names) + 1))
             larger = np.where(np.isnan(sides), -np.inf, sides).argmax(axis=1)
-            found[np.arange(len(rows)), self._places[larger]] = np.nan_to_num(np.fmax(sides[:, 0], sides[:, 1]))
+            found[np.arange(len(rows)), np.take(self._pair, larger)] = np.nan_to_num(np.fmax(sides[:, 0], sides[:, 1]))
             parts.append(found)
         return np.concatenate(parts)
 
@@ -191,11 +186,9 @@ class Association(FittedFace[_Fitted]):
         try:
             threshold = Threshold.from_json(document["threshold"])
             detector = cls()
-            missed, wasted = document["costs"]
-            detector._costs = (missed, wasted)
+            detector._chosen_as(threshold, document["costs"])
             names = tuple(map(str, document["names"]))
             detector._set(_Fitted(names, from_json(document["calibration"]), threshold, dict(document["card"])))
         except (KeyError, TypeError, ValueError) as error:
             raise DetectorError(f"the description is damaged: {error}", where=str(folder), mend=MEND) from error
-        detector._threshold_by = "cost" if threshold.by == "cost" else "f1"
         return detector

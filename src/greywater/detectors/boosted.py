@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 
 from greywater.detectors.calibration import Platt, from_json
 from greywater.detectors.detector import Validation
-from greywater.detectors.fitted import FittedFace
+from greywater.detectors.fitted import FittedFace, ThresholdBy
 from greywater.detectors.metrics import calibration, measure_payments
 from greywater.detectors.rows import matrices
 from greywater.detectors.saved import (
@@ -24,7 +24,7 @@ from greywater.detectors.saved import (
     write_folder,
 )
 from greywater.detectors.single_row import TreeArrays
-from greywater.detectors.threshold import Threshold, require_costs
+from greywater.detectors.threshold import Threshold
 from greywater.detectors.trees import BoostedParameters, LightGBM, TreeLibrary
 from greywater.errors import DetectorError
 from greywater.vocab import Float64Array, Int64Array, Progress, TrainingTable
@@ -84,17 +84,14 @@ class Boosted(FittedFace[_Fitted]):
         *,
         seed: int = 7,
         threads: int = 0,
-        threshold_by: Literal["f1", "cost"] = "f1",
+        threshold_by: ThresholdBy = "f1",
         cost_missed: float | None = None,
         cost_wasted: float | None = None,
     ) -> None:
-        if threshold_by == "cost":
-            require_costs(cost_missed, cost_wasted)
         self._parameters = parameters or BoostedParameters()
         self._seed = seed
         self._threads = threads
-        self._threshold_by: Literal["f1", "cost"] = threshold_by
-        self._costs = (cost_missed, cost_wasted)
+        self._choose_by(threshold_by, cost_missed, cost_wasted)
         self._fitted: _Fitted | None = None
 
     def fit(
@@ -228,9 +225,8 @@ class Boosted(FittedFace[_Fitted]):
             names = tuple(map(str, document["names"]))
             platt = from_json(document["platt"])
             threshold = Threshold.from_json(document["threshold"])
-            missed, wasted = document["costs"]
             detector = cls(BoostedParameters(**document["parameters"]), seed=int(document["seed"]))
-            detector._costs = (missed, wasted)
+            detector._chosen_as(threshold, document["costs"])
             booster = cls.library.read(files[cls.library.file].decode())
             arrays = cls.library.arrays(booster)
             labelled = float(document.get("labelled_share", 1.0))
@@ -239,7 +235,6 @@ class Boosted(FittedFace[_Fitted]):
             raise DetectorError(f"the description is damaged: {error}", where=str(folder), mend=MEND) from error
         if not isinstance(platt, Platt) or arrays.features != len(names) or not 0 < labelled <= 1:
             raise DetectorError("the model and its description do not fit", where=str(folder), mend=MEND)
-        detector._threshold_by = "cost" if threshold.by == "cost" else "f1"
         detector._fitted = _Fitted(names, booster, arrays, platt, threshold, labelled, card)
         return detector
 

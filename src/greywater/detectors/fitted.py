@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Generic, Protocol, Self, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
 from greywater.detectors.saved import plain
-from greywater.detectors.threshold import Threshold
+from greywater.detectors.threshold import Threshold, require_costs
 from greywater.errors import DetectorError
 
-__all__ = ["FittedFace", "WhatWasLearned"]
+__all__ = ["Costs", "FittedFace", "ThresholdBy", "WhatWasLearned"]
+
+ThresholdBy = Literal["f1", "cost"]
+#: Of a launderer missed and of an alert wasted; None where not stated.
+Costs = tuple[float | None, float | None]
 
 
 class WhatWasLearned(Protocol):
@@ -24,9 +28,23 @@ Learned = TypeVar("Learned", bound=WhatWasLearned)
 
 
 class FittedFace(Generic[Learned]):
-    """The part of the Detector contract that only reads what fitting left in `_fitted`."""
+    """What every detector does alike: tell what fitting left in `_fitted`, and hold what its threshold is chosen by."""
 
     _fitted: Learned | None = None
+    _threshold_by: ThresholdBy = "f1"
+    _costs: Costs = (None, None)
+
+    def _choose_by(self, by: ThresholdBy, cost_missed: float | None, cost_wasted: float | None) -> None:
+        """Take what the threshold is to be chosen by; both costs are needed for "cost"."""
+        if by == "cost":
+            require_costs(cost_missed, cost_wasted)
+        self._threshold_by, self._costs = by, (cost_missed, cost_wasted)
+
+    def _chosen_as(self, threshold: Threshold, costs: Sequence[float | None]) -> None:
+        """Take what a saved threshold was chosen by, and the costs beside it."""
+        missed, wasted = costs
+        self._costs = (missed, wasted)
+        self._threshold_by = "cost" if threshold.by == "cost" else "f1"
 
     @property
     def card(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from greywater.detectors.calibration import Platt, Rank, from_json
 from greywater.detectors.combination import Combination, CombinationParameters
 from greywater.detectors.detector import Detector, Validation
-from greywater.detectors.fitted import FittedFace
+from greywater.detectors.fitted import FittedFace, ThresholdBy
 from greywater.detectors.hybrid_words import Flags, describe
 from greywater.detectors.part_kinds import load_part
 from greywater.detectors.part_scores import Mandatory, ManyScores, PartScores
@@ -31,7 +31,7 @@ from greywater.detectors.saved import (
     write_folder,
 )
 from greywater.detectors.stretch import Stretch
-from greywater.detectors.threshold import Threshold, require_costs
+from greywater.detectors.threshold import Threshold
 from greywater.errors import DetectorError
 from greywater.stores.blocks import TableRows
 from greywater.vocab import Float64Array, Int64Array, Progress, TrainingTable
@@ -135,20 +135,17 @@ class Hybrid(FittedFace[_Fitted]):
         parts: Mapping[str, Detector],
         parameters: HybridParameters | None = None,
         *,
-        threshold_by: Literal["f1", "cost"] = "f1",
+        threshold_by: ThresholdBy = "f1",
         cost_missed: float | None = None,
         cost_wasted: float | None = None,
     ) -> None:
-        if threshold_by == "cost":
-            require_costs(cost_missed, cost_wasted)
         if not parts or any(not name.isidentifier() for name in parts):
             raise DetectorError(
                 "a hybrid needs parts with plain names", where="parts", mend='for example {"boosted": ...}'
             )
         self._parts: dict[str, Detector] = dict(parts)
         self._parameters = parameters or HybridParameters()
-        self._threshold_by: Literal["f1", "cost"] = threshold_by
-        self._costs = (cost_missed, cost_wasted)
+        self._choose_by(threshold_by, cost_missed, cost_wasted)
         self._fitted: _Fitted | None = None
 
     @property
@@ -354,8 +351,7 @@ class Hybrid(FittedFace[_Fitted]):
                 raise DetectorError(f"the part {name!r} is not what was written", where=where, mend=MEND)
             parts[name] = load_part(Path(folder) / name)
         detector = cls(parts, parameters)
-        detector._costs = (missed, wasted)
-        detector._threshold_by = "cost" if threshold.by == "cost" else "f1"
+        detector._chosen_as(threshold, (missed, wasted))
         detector._fitted = _Fitted(names, tuple(parts), schema, combination, calibrated, threshold, card)
         return detector
 

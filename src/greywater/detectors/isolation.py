@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 
 from greywater.detectors.calibration import Platt, Rank, from_json
 from greywater.detectors.detector import Validation
-from greywater.detectors.fitted import FittedFace
+from greywater.detectors.fitted import FittedFace, ThresholdBy
 from greywater.detectors.forest import Forest, Preparation
-from greywater.detectors.metrics import calibration, measure_payments
 from greywater.detectors.rows import RowReader, matrices
 from greywater.detectors.saved import (
     MEND,
@@ -25,7 +24,8 @@ from greywater.detectors.saved import (
     unpack_arrays,
     write_folder,
 )
-from greywater.detectors.threshold import Threshold, require_costs
+from greywater.detectors.threshold import Threshold
+from greywater.detectors.unlearned_scores import scale_scores
 from greywater.errors import DetectorError
 from greywater.vocab import Float64Array, Int64Array, Progress, TrainingTable
 
@@ -113,17 +113,14 @@ class Isolation(FittedFace[_Fitted]):
         *,
         seed: int = 7,
         threads: int = 0,
-        threshold_by: Literal["f1", "cost"] = "f1",
+        threshold_by: ThresholdBy = "f1",
         cost_missed: float | None = None,
         cost_wasted: float | None = None,
     ) -> None:
-        if threshold_by == "cost":
-            require_costs(cost_missed, cost_wasted)
         self._parameters = parameters or IsolationParameters()
         self._seed = seed
         self._threads = threads or os.cpu_count() or 1
-        self._threshold_by: Literal["f1", "cost"] = threshold_by
-        self._costs = (cost_missed, cost_wasted)
+        self._choose_by(threshold_by, cost_missed, cost_wasted)
         self._fitted: _Fitted | None = None
 
     def fit(
@@ -231,15 +228,13 @@ class Isolation(FittedFace[_Fitted]):
         try:
             names = tuple(map(str, document["names"]))
             threshold = Threshold.from_json(document["threshold"])
-            missed, wasted = document["costs"]
             detector = cls(IsolationParameters(**document["parameters"]), seed=int(document["seed"]))
-            detector._costs = (missed, wasted)
+            detector._chosen_as(threshold, document["costs"])
             forest = Forest.from_arrays(unpack_arrays(files[FOREST]), len(names))
             calibrated = from_json(document["calibration"])
             card = dict(document["card"])
         except (KeyError, TypeError, ValueError) as error:
             raise DetectorError(f"the description is damaged: {error}", where=str(folder), mend=MEND) from error
-        detector._threshold_by = "cost" if threshold.by == "cost" else "f1"
         detector._fitted = _Fitted(names, forest, calibrated, threshold, card)
         return detector
 
@@ -274,21 +269,15 @@ class Isolation(FittedFace[_Fitted]):
     def _calibrate(self, sample: Float64Array, validation: Validation | None) -> list[str]:
         """Set calibration and threshold; return what to say about how."""
         fitted = self._known()
-        share = self._parameters.alert_share
-        if validation is None or not validation.X.rows:
-            score = fitted.forest.score(sample, self._threads)
-            fitted.calibrated, fitted.threshold = Rank.fit(score), Threshold.highest(score, share)
-            return ["No validation slice: ranks and threshold were taken on the training sample."]
-        score, truth = self.score(validation.X), np.asarray(validation.y)
-        positives = int(truth.sum())
-        if not self._parameters.least_positives <= positives < len(truth):
-            fitted.calibrated, fitted.threshold = Rank.fit(score), Threshold.highest(score, share)
-            return ["No labels to calibrate with: the probability is a rank, the threshold flags a stated share."]
-        missed, wasted = self._costs
-        fitted.calibrated = Platt.fit(truth, score)
-        fitted.threshold = Threshold.choose(truth, score, by=self._threshold_by, cost_missed=missed, cost_wasted=wasted)
-        measures = measure_payments(truth, score, fitted.threshold.value, cost_missed=missed, cost_wasted=wasted)
-        fitted.card["measured_on"] = "validation"
-        fitted.card["measures"] = plain(asdict(measures))
-        fitted.card["calibration"] = plain(asdict(calibration(truth, fitted.calibrated(score))))
-        return ["The labels of the validation slice calibrated the score; the forest itself saw none."]
+        scaled = scale_scores(
+            self.score,
+            validation,
+            lambda: fitted.forest.score(sample, self._threads),
+            by=self._threshold_by,
+            costs=self._costs,
+            least_positives=self._parameters.least_positives,
+            alert_share=self._parameters.alert_share,
+        )
+        fitted.calibrated, fitted.threshold = scaled.calibrated, scaled.threshold
+        fitted.card.update(scaled.card)
+        return [scaled.note]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
 from greywater.detectors.calibration import Platt, Rank
 from greywater.detectors.detector import Validation
+from greywater.detectors.fitted import Costs, ThresholdBy
 from greywater.detectors.metrics import calibration, measure_payments
 from greywater.detectors.saved import plain
 from greywater.detectors.threshold import Threshold
@@ -21,6 +22,9 @@ __all__ = ["Scaled", "scale_scores"]
 LEAST_POSITIVES: Final = 10
 #: Share of payments flagged where no labels choose the threshold.
 ALERT_SHARE: Final = 0.001
+NO_SLICE: Final = "No validation slice: ranks and threshold were taken on what was learned from."
+NO_LABELS: Final = "No labels to calibrate with: the probability is a rank, the threshold flags a stated share."
+CALIBRATED: Final = "The labels of the validation slice calibrated the score; what was learned saw none."
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,13 @@ class Scaled:
 
 def scale_scores(
     score_of: Callable[[TrainingTable], Float64Array],
-    X: TrainingTable,
     validation: Validation | None,
+    without: Callable[[], Float64Array],
     *,
-    by: Literal["f1", "cost"] = "f1",
-    costs: tuple[float | None, float | None] = (None, None),
+    by: ThresholdBy = "f1",
+    costs: Costs = (None, None),
+    least_positives: int = LEAST_POSITIVES,
+    alert_share: float = ALERT_SHARE,
 ) -> Scaled:
     """Calibrate on the validation slice, or take ranks.
 
@@ -47,20 +53,22 @@ def scale_scores(
     ----------
     score_of : callable
         Scores float64[n] of a table.
-    X : TrainingTable
-        Ranks are taken on it where there is no validation slice.
     validation : Validation, optional
+    without : callable
+        Scores of what was learned from, whose ranks count where there is no validation slice.
     by, costs
         What the threshold is chosen by, and the two costs.
+    least_positives : int
+        Laundering payments in the slice from which its labels calibrate.
+    alert_share : float
+        Share of payments flagged where no labels choose the threshold.
     """
-    slice_, note = X, "No validation slice: ranks and threshold were taken on the training slice."
-    if validation is not None and validation.X.rows:
-        slice_ = validation.X
-        note = "No labels to calibrate with: the probability is a rank, the threshold flags a stated share."
-    score = score_of(slice_)
-    truth = np.asarray(validation.y) if validation is not None and slice_ is validation.X else np.zeros(0, np.int64)
-    if not LEAST_POSITIVES <= int(truth.sum()) < len(truth):
-        return Scaled(Rank.fit(score), Threshold.highest(score, ALERT_SHARE), {}, note)
+    if validation is None or not validation.X.rows:
+        score = without()
+        return Scaled(Rank.fit(score), Threshold.highest(score, alert_share), {}, NO_SLICE)
+    score, truth = score_of(validation.X), np.asarray(validation.y)
+    if not least_positives <= int(truth.sum()) < len(truth):
+        return Scaled(Rank.fit(score), Threshold.highest(score, alert_share), {}, NO_LABELS)
     missed, wasted = costs
     calibrated = Platt.fit(truth, score)
     threshold = Threshold.choose(truth, score, by=by, cost_missed=missed, cost_wasted=wasted)
@@ -70,4 +78,4 @@ def scale_scores(
         "measures": plain(asdict(measures)),
         "calibration": plain(asdict(calibration(truth, calibrated(score)))),
     }
-    return Scaled(calibrated, threshold, card, "The labels of the validation slice calibrated the score.")
+    return Scaled(calibrated, threshold, card, CALIBRATED)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 import pyarrow as pa
 
 from greywater.detectors.calibration import Platt, Rank, from_json
 from greywater.detectors.detector import Validation
-from greywater.detectors.fitted import FittedFace
+from greywater.detectors.fitted import FittedFace, ThresholdBy
 from greywater.detectors.rules.compiling import Words
 from greywater.detectors.rules.hits import RuleHits, weights_of
 from greywater.detectors.rules.rule_set import BoundRules, RuleSet
@@ -24,7 +24,7 @@ from greywater.detectors.saved import (
     refuse_unusable_validation,
     write_folder,
 )
-from greywater.detectors.threshold import Threshold, require_costs
+from greywater.detectors.threshold import Threshold
 from greywater.detectors.unlearned_scores import scale_scores
 from greywater.errors import DetectorError, GreywaterError
 from greywater.vocab import Float64Array, Int64Array, Progress, TrainingTable
@@ -73,16 +73,13 @@ class RuleDetector(FittedFace[_Fitted]):
         rules: RuleSet | None = None,
         *,
         words: Words | None = None,
-        threshold_by: Literal["f1", "cost"] = "f1",
+        threshold_by: ThresholdBy = "f1",
         cost_missed: float | None = None,
         cost_wasted: float | None = None,
     ) -> None:
-        if threshold_by == "cost":
-            require_costs(cost_missed, cost_wasted)
         self.rules = rules if rules is not None else RuleSet.load()
         self._words = words
-        self._threshold_by: Literal["f1", "cost"] = threshold_by
-        self._costs = (cost_missed, cost_wasted)
+        self._choose_by(threshold_by, cost_missed, cost_wasted)
         self._fitted: _Fitted | None = None
 
     def fit(
@@ -112,7 +109,7 @@ class RuleDetector(FittedFace[_Fitted]):
             progress.advance(len(self.rules.rules))
         bound = self.bound(next(iter(X.batches(0, 1))).schema)
         self._fitted = _Fitted(X.names, Rank.fit(np.zeros(0)), Threshold(float("inf"), "share"))
-        scaled = scale_scores(self.score, X, validation, by=self._threshold_by, costs=self._costs)
+        scaled = scale_scores(self.score, validation, lambda: self.score(X), by=self._threshold_by, costs=self._costs)
         self._fitted.calibrated, self._fitted.threshold = scaled.calibrated, scaled.threshold
         self._fitted.card.update(scaled.card)
         notes = [scaled.note]
@@ -217,12 +214,10 @@ class RuleDetector(FittedFace[_Fitted]):
             names = tuple(map(str, document["names"]))
             threshold = Threshold.from_json(document["threshold"])
             detector = cls(RuleSet.from_json(saved[RULES].decode()), words=document["words"])
-            missed, wasted = document["costs"]
-            detector._costs = (missed, wasted)
+            detector._chosen_as(threshold, document["costs"])
             detector._fitted = _Fitted(names, from_json(document["calibration"]), threshold, dict(document["card"]))
         except DetectorError:
             raise
         except (KeyError, TypeError, ValueError, GreywaterError) as error:
             raise DetectorError(f"the description is damaged: {error}", where=str(folder), mend=MEND) from error
-        detector._threshold_by = "cost" if threshold.by == "cost" else "f1"
         return detector
