@@ -18,7 +18,7 @@ from greywater.app.wiring import Project
 from greywater.detectors.rules.rule_set import RuleSet
 from greywater.errors import StoreError
 from greywater.features.catalog import FeatureSet, payment_features
-from greywater.features.joined import FAMILIES, PaymentJoin, joined_features
+from greywater.features.joined import FAMILIES, PaymentJoin
 from greywater.features.requests import is_request
 from greywater.features.suspicion import SuspicionJoin
 from greywater.vocab import FeatureBlock
@@ -48,14 +48,10 @@ class ProjectFeatures:
         names : collection of str
             The model's columns.
         """
-        kept = tuple(
-            family
-            for family in self.features.joined
-            if all(feature.name in names for feature in joined_features((family,)))
-        )
-        offered = {feature.name for feature in joined_features(kept)}
-        dropped = {feature.name for feature in joined_features(self.features.joined)} - offered
-        joins = tuple(join for join in self.joins if not dropped.intersection(join.names))
+        dropped = [family for family in self.features.joined if not _columns(family) <= set(names)]
+        gone = {name for family in dropped for name in _columns(family)}
+        kept = tuple(family for family in self.features.joined if family not in dropped)
+        joins = tuple(join for join in self.joins if not gone.intersection(join.names))
         requests = tuple(name for name in self.features.requests if name in names)
         features = replace(self.features, joined=kept, requests=requests)
         missing = [name for name in names if name not in set(features.names) and is_request(name)]
@@ -93,9 +89,7 @@ def project_features(project: Project, rules: RuleSet | None = None) -> ProjectF
         features = replace(features, attributes=attributes.kinds, attribute_words=attributes.words)
         joins.append(attributes)
     named = frozenset() if rules is None else frozenset(rules.columns)
-    families = {
-        name: join for name, join in _families(project).items() if name not in DEAR or named.intersection(join.names)
-    }
+    families = _families(project, [name for name in FAMILIES if name not in DEAR or named.intersection(_columns(name))])
     features = replace(features, joined=tuple(families))
     return ProjectFeatures(features, (*joins, *families.values()), left_out)
 
@@ -112,30 +106,32 @@ def joins_of(project: Project, features: FeatureSet, *, protected: bool) -> tupl
     which: Literal["open", "all"] = "all" if protected else "open"
     wanted = {name for name, _ in features.attributes}
     attributes = open_attributes(project.tables, which, only=wanted) if wanted else None
-    families = _families(project) if features.joined else {}
-    if (() if attributes is None else attributes.kinds) != features.attributes or not set(features.joined) <= set(
-        families
-    ):
+    families = _families(project, features.joined)
+    if (() if attributes is None else attributes.kinds) != features.attributes or tuple(families) != features.joined:
         raise StoreError(
             "the attributes or relations that the run used are no longer those of the project",
             mend="run again: greywater run",
         )
     if attributes is not None:
         joins.append(attributes)
-    return (*joins, *(families[name] for name in features.joined))
+    return (*joins, *families.values())
 
 
-def _families(project: Project) -> dict[str, PaymentJoin]:
-    """The joins of families (features/joined.py) for which something is recorded, in their order."""
-    found: dict[str, PaymentJoin] = {}
-    relations = open_relations(project.tables, project.ledger)
-    if relations is not None:
-        found["relations"] = relations
-    known = read_known_launderers(project.tables, project.ledger)
-    if len(known):
-        keep = -(-project.settings.allowed_lateness // DAY)
-        found["suspicion"] = SuspicionJoin(known, keep_days=keep)
-    found |= party_columns(project)
+def _columns(family: str) -> set[str]:
+    """Names of a family's columns."""
+    return {feature.name for feature in FAMILIES[family]}
+
+
+def _families(project: Project, wanted: Collection[str]) -> dict[str, PaymentJoin]:
+    """The joins of the families wanted for which something is recorded, in the order of FAMILIES; others stay shut."""
+    found: dict[str, PaymentJoin] = dict(party_columns(project, wanted))
+    if {"relations", "suspicion"}.intersection(wanted):
+        known = read_known_launderers(project.tables, project.ledger)
+        relations = open_relations(project.tables, project.ledger, known)
+        if relations is not None and "relations" in wanted:
+            found["relations"] = relations
+        if len(known) and "suspicion" in wanted:
+            found["suspicion"] = SuspicionJoin(known, keep_days=-(-project.settings.allowed_lateness // DAY))
     return {name: found[name] for name in FAMILIES if name in found}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Final
 
 import numpy as np
@@ -24,21 +25,24 @@ SEGMENT: Final = "segment"
 PartyJoin = BalanceJoin | LeadingDigitJoin | PeerJoin | SharedAttributeJoin
 
 
-def party_columns(project: Project) -> dict[str, PartyJoin]:
-    """All of them that the project's records carry, by name.
+def party_columns(project: Project, wanted: Collection[str] | None = None) -> dict[str, PartyJoin]:
+    """Those that the project's records carry, by name.
 
     Parameters
     ----------
     project : Project
         Open for reading.
+    wanted : collection of str, optional
+        Leave the others shut.
     """
     lateness = project.settings.allowed_lateness
-    found: dict[str, PartyJoin | None] = {
-        "balances": open_balances(project.ledger),
-        "leading_digits": open_leading_digits(lateness),
-        "peer_deviation": open_peers(project.tables, lateness),
-        "shared_attributes": open_shared_attributes(project.tables),
+    openers: dict[str, Callable[[], PartyJoin | None]] = {
+        "balances": lambda: open_balances(project.ledger),
+        "leading_digits": lambda: open_leading_digits(lateness),
+        "peer_deviation": lambda: open_peers(project.tables, lateness),
+        "shared_attributes": lambda: open_shared_attributes(project.tables),
     }
+    found = {name: opened() for name, opened in openers.items() if wanted is None or name in wanted}
     return {name: join for name, join in found.items() if join is not None}
 
 

@@ -19,8 +19,10 @@ _COLUMNS: Final = [
 ]  # fmt: skip
 
 
-def open_relations(tables: Tables, ledger: Ledger) -> RelationJoin | None:
+def open_relations(tables: Tables, ledger: Ledger, known: KnownLaunderers | None = None) -> RelationJoin | None:
     """The relations of a project, ready to be joined to payments; None where none is recorded.
+
+    `known` are its known launderers where they are read already.
 
     A customer is a confirmed launderer while one of its accounts is a known one, or a seed names it. Whose an account
     is counts as recorded: a record that gives it to another customer ends what went before.
@@ -29,7 +31,7 @@ def open_relations(tables: Tables, ledger: Ledger) -> RelationJoin | None:
     if table is None or not table.num_rows:
         return None
     links, owners = _links(tables)
-    launderers = _launderers(tables, read_known_launderers(tables, ledger), owners)
+    launderers = _launderers(tables, read_known_launderers(tables, ledger) if known is None else known, owners)
     facts: list[AccountFact] = []
     pairs: list[PairFact] = []
     rows = zip(
@@ -41,8 +43,8 @@ def open_relations(tables: Tables, ledger: Ledger) -> RelationJoin | None:
         relation = Seen(max(since, valid_from), after, valid_to)
         for here, there, names in ((namer, named, True), (named, namer, False)):
             for account, link in links.get(here, ()):
-                for known in launderers.get(there, ()):
-                    facts.append(AccountFact(account, there, names, relation.both(link).both(known)))
+                for confirmed in launderers.get(there, ()):
+                    facts.append(AccountFact(account, there, names, relation.both(link).both(confirmed)))
         for first, one in links.get(namer, ()):
             for second, other in links.get(named, ()):
                 pairs.append(PairFact(first, second, relation.both(one).both(other)))

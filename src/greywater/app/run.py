@@ -182,11 +182,11 @@ class _Run:
 
     def outcome(self, workplace: Path) -> RunOutcome:
         """Do it."""
-        known = project_features(self._project)
+        with self._clock.step("features"):
+            known = project_features(self._project)
+            made = replay_project(self._project, known, workplace, self._progress)
         features = known.features
         self._warnings += known.left_out
-        with self._clock.step("features"):
-            made = replay_project(self._project, known, workplace, self._progress)
         if not made.rows:
             raise self._nothing_to_score()
         blocks, replayed, truth = made.blocks, made.replayed, made.truth
