@@ -52,6 +52,8 @@ c1,2024-02-01T00:00:00Z,2024-02-01T00:00:00Z,650,2
 c2,2024-01-15T00:00:00Z,2024-03-15T00:00:00Z,300,0
 c3,2024-01-15T00:00:00Z,2024-01-15T00:00:00Z,5000,0
 """
+GROUP = "[[group]]\nname = 'x'\nversion = 1\nkeys = {a = 'string'}\n"
+FEATURE = "[[group.features]]\nname = 'f'\ndtype = 'int64'\n"
 LABELS = """row_id,customer,event_time,known_since,laundering,amount
 r1,c1,2024-01-20T00:00:00Z,2024-02-20T00:00:00Z,0,10
 r2,c1,2024-02-20T00:00:00Z,2024-03-20T00:00:00Z,1,20
@@ -136,7 +138,7 @@ def test_a_training_set_knows_what_was_known_and_is_made_again(said: Callable[..
     )  # fmt: skip
     rows = [line.split(",") for line in (tmp_path / "spring" / "all.csv").read_text().splitlines()]
     score = rows[0].index("score")
-    assert {row[0]: row[score] for row in rows[1:]} == {"r1": "700", "r2": "650", "r3": "", "r4": ""}
+    assert {row[0]: row[score] for row in rows[1:]} == {"r1": "700", "r2": "650", "r3": "500", "r4": "500"}
     (tmp_path / "late.csv").write_text(ROWS.splitlines()[0] + "\nc9,2024-01-01T00:00:00Z,2024-01-01T00:00:00Z,1,1\n")
     said("features", "write", "credit", str(tmp_path / "late.csv"))
     again = said("training-set", "remake", "spring", str(tmp_path / "labels.csv"), "--out", str(tmp_path / "again"))
@@ -145,6 +147,90 @@ def test_a_training_set_knows_what_was_known_and_is_made_again(said: Callable[..
     nodes = said("features", "lineage", "training_set", "spring@1")
     assert "credit@1#0" in json.dumps(nodes)
     assert "rows.csv" in json.dumps(nodes)
+
+
+def test_a_set_that_is_made_already_leaves_no_folder(said: Callable[..., Any], tmp_path: Path) -> None:
+    begun(said, tmp_path)
+    words = ("--name", "spring", "--from", "2024-01-01", "--to", "2024-04-01", "--split", "none", "--slice", "customer")
+    made = said("training-set", "make", "risk", str(tmp_path / "labels.csv"), *words, "--out", str(tmp_path / "one"))
+    assert "no positive rows where customer is c2" in made["warnings"]
+    with pytest.raises(SystemExit, match="made already"):
+        said("training-set", "make", "risk", str(tmp_path / "labels.csv"), *words, "--out", str(tmp_path / "two"))
+    assert not (tmp_path / "two").exists()
+
+
+def test_words_of_a_file_are_themselves_and_times_without_a_zone_are_utc(
+    said: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "words.toml").write_text(
+        """
+[[group]]
+name = "place"
+version = 1
+keys = { country = "string", branch = "int64" }
+[[group.features]]
+name = "code"
+dtype = "string"
+[[group.features]]
+name = "share"
+dtype = "float64"
+[[view]]
+name = "places"
+version = 1
+label = "y"
+columns = ["place:1/code", "place:1/share"]
+joins = { place = ["of_country", "of_branch"] }
+"""
+    )
+    said("features", "create", str(tmp_path / "words.toml"))
+    (tmp_path / "place.csv").write_text(
+        'country,branch,event_time,code,share\nNA,007,2024-01-31,null,\n001,7,2024-01-31 02:00,"",inf\n'
+    )
+    assert said("features", "write", "place", str(tmp_path / "place.csv"))["rows"] == 2
+    assert said("features", "materialize", "places")["written"] == 2
+    served = said("features", "vector", "places", "of_country=NA", "of_branch=7")
+    assert served["values"] == {"code": "null", "share": None}
+    served = said("features", "vector", "places", "of_country=001", "of_branch=7")
+    assert served["values"] == {"code": "", "share": "inf"}
+    with pytest.raises(SystemExit, match="no key 'branch'"):
+        said("features", "vector", "places", "of_country=001", "of_branch=7", "branch=7")
+    (tmp_path / "rows_of_labels.csv").write_text(
+        "row_id,of_country,of_branch,event_time,y,known_since\n1,001,7,2024-02-01,1,2024-02-02\n"
+    )
+    made = ("--name", "p", "--from", "2024-01-01", "--to", "2024-04-01", "--split", "none", "--format", "csv")
+    said("training-set", "make", "places", str(tmp_path / "rows_of_labels.csv"), *made, "--out", str(tmp_path / "p"))
+    assert (tmp_path / "p" / "all.csv").read_text().splitlines()[1].endswith(',1,"",inf')
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("customer,event_time,score,open_loans\nc1,soon,1,1\n", "'soon' is no moment"),
+        ("customer,event_time,score,open_loans,score\nc1,2024-01-01,1,1,2\n", "two columns are called 'score'"),
+        ("customer,event_time,score,open_loans\nc1,2024-01-01,much,1\n", "cannot be read"),
+        ("customer,event_time,score\nc1,2024-01-01,1\n", "open_loans are missing"),
+    ],
+)
+def test_rows_that_cannot_be_read_say_why(said: Callable[..., Any], tmp_path: Path, text: str, told: str) -> None:
+    begun(said, tmp_path)
+    (tmp_path / "bad.csv").write_text(text)
+    with pytest.raises(SystemExit, match=told):
+        said("features", "write", "credit", str(tmp_path / "bad.csv"))
+
+
+def test_protected_attributes_go_into_views_where_the_project_allows_it(tmp_path: Path) -> None:
+    (tmp_path / "features.toml").write_text(DEFINITIONS.replace("default = 500.0", "default = 500.0\nprotected = true"))
+    settings = Settings(store=tmp_path / "store")
+    actor = Actor(project=settings.project)
+    with pytest.raises(UsageError, match="protected"):
+        create_features(actor, settings, tmp_path / "features.toml")
+    create_features(actor, settings.with_(allow_protected=True), tmp_path / "features.toml")
+
+
+def test_drift_of_an_empty_window_is_refused(said: Callable[..., Any], tmp_path: Path) -> None:
+    begun(said, tmp_path)
+    with pytest.raises(SystemExit, match="is empty"):
+        said("features", "drift", "credit", "--reference", "2024-02-01..2024-01-01", "--live", "2024-02-01..2024-03-01")
 
 
 def test_drift_is_measured_between_two_windows(said: Callable[..., Any], tmp_path: Path) -> None:
@@ -169,6 +255,14 @@ def test_what_is_retired_is_refused_for_new_views(said: Callable[..., Any], tmp_
     ("text", "told"),
     [
         ("group = 1", "list of tables"),
+        ("[[view]]\nname = 'v'\nversion = 1\ncolumns = 'abc'", "columns is no list"),
+        ("[[view]]\nname = 'v'\nversion = 1\ncolumns = []\njoins = { credit = 'ab' }", "the join of credit"),
+        ("[[group]]\nname = 'x'\nkeys = {a = 'string'}\ntags = 'abc'", "tags is no list"),
+        (GROUP + "ttl_seconds = -1\n" + FEATURE, "ttl_seconds is -1"),
+        (GROUP + FEATURE + "default = 'much'", "the default 'much' is no int64"),
+        (GROUP + FEATURE + "state = 'new'", "no state 'new'"),
+        (GROUP + FEATURE + "online = 'maybe'", "online is 'maybe'"),
+        (GROUP.replace("1", "'one'") + FEATURE, "version 'one'"),
         ("[[group]]\nname = 'x'", "keys are missing"),
         ("[[group]]\nname = 'x'\nversion = 1\nkeys = {a = 'string'}\nfoo = 1", "foo means nothing"),
         ("[[view]]\nname = 'v'\nversion = 1\ncolumns = ['credit/score']", "names no feature"),

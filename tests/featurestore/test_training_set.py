@@ -166,6 +166,28 @@ def test_a_protected_attribute_needs_leave() -> None:
     assert make(offline, labels, groups=with_state("active", protected=True), allow_protected=True).record.rows > 0
 
 
+def test_a_record_says_how_labels_are_spread_over_slices() -> None:
+    offline, labels = bank(), label_rows(count=400)
+    made = make(offline, labels, slices=("segment", "band"), as_known_at=60 * DAY)
+    assert made.record.bias is not None
+    rates = {one.said: one for one in made.record.bias.slices}
+    rows = made.table.to_pylist()
+    segments = {row["tx"]: row["segment"] for row in labels.to_pylist()}
+    hits = [row["laundering"] for row in rows if segments[row["tx"]] == "retail"]
+    assert (rates["segment is retail"].rows, rates["segment is retail"].positives) == (len(hits), sum(hits))
+    crossed = [row for row in rows if segments[row["tx"]] == "retail" and row["band"] == "a,b"]
+    assert rates["segment is retail and band is a,b"].rows == len(crossed)
+    thin = [one for one in made.record.warnings if one.startswith(("only ", "no "))]
+    assert len(thin) == 10
+    assert any("more slices" in one for one in made.record.warnings)
+    record = TrainingRecord.from_json(made.record.to_json())
+    assert record == made.record
+    assert remake(record, GROUPS, offline, labels, join=slow_join).record.bias == made.record.bias
+    assert make(bank(), labels).record.bias is None
+    with pytest.raises(InputError, match="region"):
+        make(bank(), labels, slices=("region",))
+
+
 def test_unlabelled_rows_stay_where_they_are_asked_for() -> None:
     offline, labels = bank(), label_rows()
     without, kept = make(offline, labels), make(offline, labels, keep_unlabelled=True)

@@ -78,6 +78,7 @@ class SmallOffline:
 def slow_join(
     labels: pa.Table, view: FeatureView, groups: Groups, offline: Offline, *, time_column: str = "event_time",
     known_column: str | None = None, as_of_commit: Mapping[tuple[str, int], int] | None = None,
+    as_served: bool = False,
 ) -> pa.Table:  # fmt: skip
     """For each label row look at every feature row there is."""
     assert isinstance(offline, SmallOffline)
@@ -90,8 +91,12 @@ def slow_join(
             if isinstance(column, RequestValue):
                 out[column.name].append(label.get(column.name, column.default))
             else:
-                row = best[column.group, column.version]
-                out[column.name].append(row[column.feature] if row else None)
+                group, row = groups[column.group, column.version], best[column.group, column.version]
+                if as_served and row and group.ttl_seconds:
+                    age = label[time_column] - row["event_time"]
+                    row = None if age.total_seconds() > group.ttl_seconds else row
+                default = group.by_name[column.feature].default if as_served else None
+                out[column.name].append(row[column.feature] if row else default)
     return pa.table({column.name: pa.array(out[column.name], _kind(column, groups)) for column in view.columns})
 
 

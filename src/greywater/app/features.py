@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 
 from greywater.app.audit import audited
+from greywater.app.table_files import read_table_file
 from greywater.app.wiring import open_project
 from greywater.config import Settings
 from greywater.errors import FormatError
@@ -86,14 +85,17 @@ def feature_store(
 
 
 def create_features(actor: Actor, settings: Settings, path: Path) -> list[FeatureGroup | FeatureView]:
-    """Register the groups and views of a TOML file; what is registered already stays as it is."""
+    """Register the groups and views of a TOML file; what is registered already stays as it is.
+
+    Views may hold protected attributes where the setting `allow_protected` says so.
+    """
     definitions = read_definitions(path)
     with feature_store(actor, settings, "write_features", f"definitions in {path.name}") as (store, detail):
         for one in definitions:
             if isinstance(one, FeatureGroup):
                 store.create_group(one)
             else:
-                store.create_view(one)
+                store.create_view(one, allow_protected=settings.allow_protected)
         detail.update(groups=sum(isinstance(one, FeatureGroup) for one in definitions), all=len(definitions))
     return definitions
 
@@ -121,18 +123,7 @@ def read_rows(path: Path, group: FeatureGroup) -> pa.Table:
     wanted = {name: DTYPES[dtype] for name, dtype in zip(group.keys, group.key_dtypes, strict=True)}
     wanted |= {EVENT_TIME: MOMENT, KNOWN_TIME: MOMENT}
     wanted |= {feature.name: DTYPES[feature.dtype] for feature in group.features}
-    try:
-        if path.suffix == ".parquet":
-            rows = pa.parquet.read_table(path)
-        else:
-            convert = pa.csv.ConvertOptions(column_types=wanted, strings_can_be_null=True)
-            rows = pa.csv.read_csv(path, convert_options=convert)
-    except FileNotFoundError:
-        raise FormatError("there is no such file", where=str(path)) from None
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
-        raise FormatError(
-            f"the rows cannot be read: {error}", where=str(path), mend="see docs/feature_store.md"
-        ) from None
+    rows = read_table_file(path, wanted)
     missing = [name for name in wanted if name not in rows.column_names and name != KNOWN_TIME]
     if missing:
         raise FormatError(

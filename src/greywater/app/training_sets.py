@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-from pyarrow import csv, parquet
 
 from greywater.app.audit import audited
 from greywater.app.features import feature_store
 from greywater.app.recorded_labels import recorded_label_rows
+from greywater.app.table_files import read_table_file
 from greywater.app.wiring import open_project
 from greywater.config import Settings
-from greywater.errors import FormatError, StoreError, UsageError
+from greywater.errors import StoreError, UsageError
+from greywater.featurestore.definitions import DTYPES, FeatureGroup, FeatureView, RequestValue
 from greywater.featurestore.part_files import FileLayout
 from greywater.featurestore.training_record import TrainingQuery, TrainingRecord
 from greywater.featurestore.writers import save_training_set
@@ -66,7 +68,7 @@ def make_training_set(
     query = query.at(time.time_ns() // 1000)
     with feature_store(actor, settings, "write_features", f"training set {query.name}") as (store, detail):
         chosen = store.registry.view(*view)
-        rows = _label_rows(actor, settings, labels, chosen.label, query)
+        rows = _label_rows(actor, settings, labels, (chosen, store.groups_of(chosen)), query)
         record = store.write_training_set(chosen, rows, query, out, layout).record
         detail.update(rows=record.rows, sha256=record.sha256, labels="recorded" if labels == RECORDED else "file")
     return record
@@ -90,42 +92,50 @@ def remake_training_set(
         if not sets:
             raise StoreError(f"there is no training set {word!r}", mend="see greywater training-set list")
         was = TrainingRecord.from_json(json.dumps(sets[-1].record))
-        rows = _label_rows(actor, settings, labels, was.view.label, was.query)
+        rows = _label_rows(actor, settings, labels, (was.view, store.groups_of(was.view)), was.query)
         made = store.remake(word, rows, version=version)
         save_training_set(made, out, layout)
     return made.record
 
 
-def _label_rows(actor: Actor, settings: Settings, labels: str, label: str, query: TrainingQuery) -> pa.Table:
+def _label_rows(
+    actor: Actor,
+    settings: Settings,
+    labels: str,
+    read: tuple[FeatureView, Mapping[tuple[str, int], FeatureGroup]],
+    query: TrainingQuery,
+) -> pa.Table:
+    view, groups = read
     if labels != RECORDED:
-        return read_label_rows(Path(labels))
-    if not label:
+        return read_label_rows(Path(labels), view, groups, query)
+    if not view.label:
         raise UsageError("the view names no label", mend="name one in the view, or give a file of label rows")
     with (
         audited(settings, actor, "read_labels", f"labels for training set {query.name}") as detail,
         open_project(settings, actor) as project,
     ):
-        rows = recorded_label_rows(project.ledger, project.tables, query, label)
+        rows = recorded_label_rows(project.ledger, project.tables, query, view.label)
         detail.update(rows=rows.num_rows)
     return rows
 
 
-def read_label_rows(path: Path) -> pa.Table:
-    """Label rows of a CSV or Parquet file; event_time and known_since are moments.
+def read_label_rows(
+    path: Path, view: FeatureView, groups: Mapping[tuple[str, int], FeatureGroup], query: TrainingQuery
+) -> pa.Table:
+    """Label rows of a CSV or Parquet file.
+
+    In CSV the keys of the view's groups and the values of a request have the types that they are declared with, row ids
+    are texts, and event_time, known_since and the moment of knowledge are moments.
 
     Raises
     ------
     FormatError
         The file cannot be read.
     """
-    kinds = {"event_time": MOMENT, "known_since": MOMENT, "row_id": pa.string()}
-    try:
-        if path.suffix == ".parquet":
-            return parquet.read_table(path)
-        return csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=kinds, strings_can_be_null=True))
-    except FileNotFoundError:
-        raise FormatError("there is no such file", where=str(path)) from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise FormatError(
-            f"the label rows cannot be read: {error}", where=str(path), mend="give .csv or .parquet"
-        ) from None
+    kinds = {query.row_id: pa.string(), query.time_column: MOMENT}
+    kinds |= {name: MOMENT for name in (query.label_known, query.known_column) if name}
+    for one in groups.values():
+        columns = view.joins.get(one.name, one.keys)
+        kinds |= {name: DTYPES[dtype] for name, dtype in zip(columns, one.key_dtypes, strict=True)}
+    kinds |= {one.name: DTYPES[one.dtype] for one in view.columns if isinstance(one, RequestValue)}
+    return read_table_file(path, kinds)

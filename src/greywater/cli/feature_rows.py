@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json as text
+import math
 from typing import Annotated, Any
 
 import typer
 
 from greywater.cli.features import named
 from greywater.cli.options import Json, Project, Store
-from greywater.cli.output import settings_of, show_rows, write_json
+from greywater.cli.output import settings_of, show_rows, show_warnings, write_json
 from greywater.cli.progress import Shown
 
 __all__ = ["backfill", "drift", "materialize", "stats", "vector"]
@@ -92,6 +93,8 @@ def drift(
             for row in report.rows
         ]
         show_rows(f"{group}: {reference} against {live}", ("feature", "measure", "value", "limit", "drifted"), rows)
+    sizes = ((reference, report.reference_rows), (live, report.live_rows))
+    show_warnings([f"{group} has no row in {window}: nothing is measured" for window, size in sizes if not size])
 
 
 def _window(words: str, option: str) -> Any:
@@ -102,7 +105,10 @@ def _window(words: str, option: str) -> Any:
     begin, dots, end = words.partition("..")
     if not dots:
         raise UsageError(f"{words!r} is no window of time", where=option, mend="write 2024-01-01..2024-04-01")
-    return Window(moment_us(begin), moment_us(end))
+    window = Window(moment_us(begin), moment_us(end))
+    if window.start_us >= window.stop_us:
+        raise UsageError(f"the window {words!r} is empty", where=option, mend="write the earlier moment first")
+    return window
 
 
 def backfill(
@@ -232,6 +238,7 @@ def vector(
         greywater features vector risk customer=C-17 --request amount=950 --store ./bank
     """
     from greywater.app.features import feature_store
+    from greywater.errors import UsageError
     from greywater.featurestore.training_record import moment_us
     from greywater.vocab import Actor
 
@@ -241,18 +248,31 @@ def vector(
         Actor(project=settings.project), settings, "read_features", f"vector of {view}", online=online, serves=True
     ) as (held, _):
         reader = held.online_view(name, version)
-        groups = held.groups_of(reader.view).values()
-        kinds = {k: dtype for group in groups for k, dtype in zip(group.keys, group.key_dtypes, strict=True)}
+        kinds = {
+            name: dtype
+            for section in reader.sections
+            for name, dtype in zip(section.keys.columns, section.keys.dtypes, strict=True)
+        }
         keys = _typed(key, kinds, "NAME=VALUE")
+        if strange := sorted(set(keys) - set(kinds)):
+            raise UsageError(f"the view has no key {strange[0]!r}", where="NAME=VALUE", mend=f"give {', '.join(kinds)}")
         wanted = {c.name: c.dtype for c in reader.view.columns if not hasattr(c, "group")}
         moment = None if at is None else moment_us(at)
         values, ages = reader.vector(keys, _typed(request or [], wanted, "--request"), at_us=moment, with_age=True)
         names = reader.view.names
-    told = {"view": name, "values": dict(zip(names, values, strict=True)), "ages": {k: ages[k] for k in ages}}
+    told: dict[str, Any] = {"view": name, "values": {}, "ages": dict(ages)}
     if json is not None:
-        write_json(text.loads(text.dumps(told, default=str)), json)
+        told["values"] = {name: _finite(value) for name, value in zip(names, values, strict=True)}
+        write_json(told, json)
     if json != "-":
         show_rows(view, ("feature", "value"), [(k, str(v)) for k, v in zip(names, values, strict=True)])
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN, which is null, and no infinity, which is a text."""
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return None if math.isnan(value) else str(value)
 
 
 def _typed(pairs: list[str], kinds: dict[str, str], where: str) -> dict[str, Any]:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["listed", "make", "remake"]
 
+#: Slices that are shown; all of them are in the record.
+MOST_SLICES = 40
+
 Labels = Annotated[
     str,
     typer.Argument(metavar="LABELS", help="Label rows: .csv or .parquet, or the word `recorded`: the project's own."),
@@ -42,6 +45,10 @@ def make(
         str | None, typer.Option(metavar="TIME", help="Labels count that were known by then. [default: now]")
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of random and group splits.")] = 0,
+    slices: Annotated[
+        list[str] | None,
+        typer.Option("--slice", metavar="COLUMN", help="Report labels by this attribute; may be given again."),
+    ] = None,
     format: Format = "parquet",
     store: Store = None,
     project: Project = None,
@@ -68,7 +75,10 @@ def make(
     from greywater.vocab import Actor
 
     settings = settings_of(store, project)
-    query = TrainingQuery(name, version, begin, end, split_of(split, seed), row_id=row_id, as_known_at=known)
+    query = TrainingQuery(
+        name, version, begin, end, split_of(split, seed), row_id=row_id, as_known_at=known,
+        allow_protected=settings.allow_protected, slices=tuple(slices or ()),
+    )  # fmt: skip
     layout: Any = FileLayout(format)  # type: ignore[arg-type]
     with Shown():
         record = make_training_set(Actor(project=settings.project), settings, named(view), labels, query, out, layout)
@@ -170,5 +180,11 @@ def _show(record: Any, out: Path, json: str | None) -> None:
     if json != "-":
         rows = [(part.name, part.rows) for part in record.parts]
         show_rows(f"{record.query.name}@{record.query.version} in {out}", ("part", "rows"), rows)
+        if record.bias is not None:
+            rates = [
+                (one.said, one.rows, one.positives, "" if one.rate is None else f"{one.rate:.4g}")
+                for one in record.bias.slices[:MOST_SLICES]
+            ]
+            show_rows(f"Labels by slice of {len(record.bias.slices)}", ("slice", "rows", "positive", "rate"), rates)
         typer.echo(f"SHA-256 of the rows {record.sha256}.")
     show_warnings(record.warnings)

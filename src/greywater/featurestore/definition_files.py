@@ -101,7 +101,8 @@ def _group(table: dict[str, Any], where: str) -> FeatureGroup:
     features = []
     for number, one in enumerate(_list(table, "features", where), 1):
         _known(one, FEATURE_WORDS, f"{where}, feature {number}")
-        features.append(_made(FeatureField, {**one, "tags": tuple(one.get("tags", ()))}, f"{where}, feature {number}"))
+        place = f"{where}, feature {number}"
+        features.append(_made(FeatureField, {**one, "tags": _texts(one.get("tags", []), "tags", place)}, place))
     rules = []
     for number, one in enumerate(_list(table, "rules", where), 1):
         words = {name: one[name] for name in RULE_WORDS & set(one)}
@@ -110,17 +111,22 @@ def _group(table: dict[str, Any], where: str) -> FeatureGroup:
     rest = {name: value for name, value in table.items() if name not in ("keys", "features", "rules", "tags")}
     lists = {
         "keys": tuple(keys), "key_dtypes": tuple(keys.values()), "features": tuple(features), "rules": tuple(rules),
-        "tags": tuple(table.get("tags", ())),
+        "tags": _texts(table.get("tags", []), "tags", where),
     }  # fmt: skip
     return _made(FeatureGroup, {**rest, **lists}, where)
 
 
 def _view(table: dict[str, Any], where: str) -> FeatureView:
     _known(table, VIEW_WORDS, where)
-    columns = [_column(one, f"{where}, column {k}") for k, one in enumerate(table.get("columns", []), 1)]
-    joins = {group: tuple(names) for group, names in table.get("joins", {}).items()}
+    listed, joined = table.get("columns", []), table.get("joins", {})
+    if not isinstance(listed, list):
+        raise FormatError("columns is no list", where=where, mend='write columns = ["group:1/feature"]')
+    if not isinstance(joined, dict):
+        raise FormatError("joins is no table", where=where, mend='write joins = { group = ["column"] }')
+    columns = [_column(one, f"{where}, column {k}") for k, one in enumerate(listed, 1)]
+    joins = {group: _texts(names, f"the join of {group}", where) for group, names in joined.items()}
     rest = {name: value for name, value in table.items() if name not in ("columns", "joins", "tags")}
-    given = {"columns": tuple(columns), "joins": joins, "tags": tuple(table.get("tags", ()))}
+    given = {"columns": tuple(columns), "joins": joins, "tags": _texts(table.get("tags", []), "tags", where)}
     return _made(FeatureView, {**rest, **given}, where)
 
 
@@ -147,6 +153,12 @@ def _list(table: Mapping[str, Any], name: str, where: str) -> list[dict[str, Any
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise FormatError(f"{name} is no list of tables", where=where, mend=f"write [[group.{name}]]")
     return found
+
+
+def _texts(found: Any, name: str, where: str) -> tuple[str, ...]:
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise FormatError(f"{name} is no list of texts", where=where, mend='write ["one", "another"]')
+    return tuple(found)
 
 
 def _known(table: Mapping[str, Any], words: frozenset[str], where: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -28,6 +29,8 @@ DTYPES: Final[dict[str, pa.DataType]] = {
 }  # fmt: skip
 #: Names that rows use for themselves.
 TAKEN: Final = frozenset({EVENT_TIME, KNOWN_TIME, "commit", "key_high", "key_low", "day"})
+#: The greatest number of 32 bits.
+FLOAT32_MAX: Final = 2.0**128 - 2.0**104
 
 _group_name: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _feature_name: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.,\-\[\] ]{0,126}")
@@ -70,8 +73,12 @@ class FeatureField:
                 f"{self.name!r} cannot be the name of a feature",
                 mend=f"use letters, digits, _ . - and not {', '.join(sorted(TAKEN))}",
             )
-        if self.dtype not in DTYPES:
-            raise UsageError(f"no dtype {self.dtype!r}", where=self.name, mend=f"give one of {', '.join(DTYPES)}")
+        _refuse_value(self.name, self.dtype, self.default)
+        if self.state not in STATES:
+            raise UsageError(f"no state {self.state!r}", where=self.name, mend=f"give one of {', '.join(STATES)}")
+        for flag in ("online", "protected"):
+            if not isinstance(getattr(self, flag), bool):
+                raise UsageError(f"{flag} is {getattr(self, flag)!r}", where=self.name, mend="give true or false")
 
 
 @dataclass(frozen=True)
@@ -144,8 +151,9 @@ class FeatureGroup:
                 f"{self.name!r} cannot be the name of a group",
                 mend="use lower-case letters, digits and _, beginning with a letter",
             )
-        if self.version < 1:
-            raise UsageError(f"version {self.version}", where=self.name, mend="versions count from 1")
+        _refuse_version(self.name, self.version)
+        if not _is_whole(self.ttl_seconds) or self.ttl_seconds < 0:
+            raise UsageError(f"ttl_seconds is {self.ttl_seconds!r}", where=self.name, mend="give whole seconds from 0")
         if not self.keys or len(self.keys) != len(self.key_dtypes) or set(self.key_dtypes) - {"string", "int64"}:
             raise UsageError("a group needs keys, each string or int64", where=self.name)
         names = [*self.keys, *(feature.name for feature in self.features)]
@@ -211,6 +219,9 @@ class RequestValue:
     dtype: str
     default: Value = None
 
+    def __post_init__(self) -> None:
+        _refuse_value(self.name, self.dtype, self.default)
+
 
 @dataclass(frozen=True)
 class FeatureView:
@@ -254,6 +265,9 @@ class FeatureView:
                 f"{self.name!r} cannot be the name of a view",
                 mend="use lower-case letters, digits and _, beginning with a letter",
             )
+        _refuse_version(self.name, self.version)
+        if self.state not in STATES:
+            raise UsageError(f"no state {self.state!r}", where=self.name, mend=f"give one of {', '.join(STATES)}")
         if not self.columns or len(set(self.names)) < len(self.columns):
             raise UsageError(
                 "a view needs columns with names of their own", where=self.name, mend="give an alias to doubles"
@@ -293,3 +307,32 @@ class FeatureView:
         """SHA-256 of what a vector holds (columns in order and how they are joined), 16 hex digits."""
         text = json.dumps([[asdict(column) for column in self.columns], {k: list(v) for k, v in self.joins.items()}])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _refuse_version(name: str, version: Any) -> None:
+    if not _is_whole(version) or version < 1:
+        raise UsageError(f"version {version!r}", where=name, mend="versions count from 1")
+
+
+def _refuse_value(name: str, dtype: str, default: Any) -> None:
+    """Refuse a dtype that there is not, and a default that is none of its values."""
+    if dtype not in DTYPES:
+        raise UsageError(f"no dtype {dtype!r}", where=name, mend=f"give one of {', '.join(DTYPES)}")
+    if default is None:
+        return
+    if dtype in ("bool", "string"):
+        fits = isinstance(default, bool if dtype == "bool" else str)
+    elif dtype.startswith("float"):
+        greatest = FLOAT32_MAX if dtype == "float32" else math.inf
+        fits = isinstance(default, float) and math.isfinite(default) and abs(default) <= greatest
+        fits = fits or (_is_whole(default) and abs(default) <= 2**53)
+    else:
+        bits = DTYPES[dtype].bit_width
+        fits = _is_whole(default) and -(2 ** (bits - 1)) <= default < 2 ** (bits - 1)
+    if not fits:
+        kind = "a timestamp: whole microseconds since 1970" if dtype == "timestamp" else f"a finite {dtype}"
+        raise UsageError(f"the default {default!r} is no {dtype}", where=name, mend=f"give {kind}, or none")

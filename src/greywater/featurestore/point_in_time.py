@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from greywater.errors import RefusedTypeError, UsageError
@@ -34,6 +35,7 @@ def join_as_of(
     time_column: str = EVENT_TIME,
     known_column: str | None = None,
     as_of_commit: Mapping[tuple[str, int], int] | None = None,
+    as_served: bool = False,
 ) -> pa.Table:
     """The columns of a view for each label row, as of its moment.
 
@@ -55,12 +57,15 @@ def join_as_of(
         T': timestamps; a null one finds nothing. None: T' is T.
     as_of_commit : mapping of (name, version) to int, optional
         The last commit that is seen of a group; all of them where it is not named.
+    as_served : bool
+        Answer what `OnlineView.vector` would have answered at T: an answer that is older than its group's
+        `ttl_seconds` is none, and a feature without an answer is its default.
 
     Returns
     -------
     pa.Table
-        n rows in the order of `labels` with the view's columns in order. A feature without an answer is null; a
-        request value that the labels do not hold is its default.
+        n rows in the order of `labels` with the view's columns in order. A feature without an answer is null, or with
+        `as_served` its default; a request value that the labels do not hold is its default.
 
     Raises
     ------
@@ -71,7 +76,7 @@ def join_as_of(
     StoreDamagedError
         A data file is not what was written.
     """
-    join = _Join(labels, _moments(labels, time_column), _moments(labels, known_column or time_column))
+    join = _Join(labels, _moments(labels, time_column), _moments(labels, known_column or time_column), as_served)
     limits = as_of_commit or {}
     columns: dict[str, pa.Array | pa.ChunkedArray] = {}
     for name in view.groups:
@@ -95,6 +100,7 @@ class _Join:
     labels: pa.Table
     moment: tuple[Int64Array, NDArray[np.uint8]]
     known: tuple[Int64Array, NDArray[np.uint8]]
+    as_served: bool
     hashed: dict[tuple[Any, ...], tuple[Int64Array, Int64Array, NDArray[np.uint8]]] = field(default_factory=dict)
 
     def features(
@@ -111,7 +117,8 @@ class _Join:
                 )
         high, low, live = self._keys(key_names, group)
         rows = self.labels.num_rows
-        columns = _Columns({one.feature: DTYPES[known[one.feature].dtype] for one in wanted}, rows)
+        kinds = {one.feature: DTYPES[known[one.feature].dtype] for one in wanted}
+        columns = _Columns(kinds, rows, dated=self.as_served and group.ttl_seconds > 0)
         moments = self.moment[0][live.view(np.bool_)]
         stop = int(moments.max()) + 1 if len(moments) else None
         runs: list[SortedRun] = []
@@ -120,6 +127,14 @@ class _Join:
 
         answered = _answer((high, low, self.moment[0], self.known[0]), live, runs, columns.take)
         made = columns.made(answered)
+        if self.as_served:
+            if columns.event is not None:
+                answered &= self.moment[0] - columns.event <= group.ttl_seconds * 1_000_000
+            unknown = pa.array(answered == 0)
+            made = {
+                name: pc.if_else(unknown, pa.scalar(known[name].default, kinds[name]), column)
+                for name, column in made.items()
+            }
         return {one.name: made[one.feature] for one in wanted}
 
     def _keys(self, names: Sequence[str], group: FeatureGroup) -> tuple[Int64Array, Int64Array, NDArray[np.uint8]]:
@@ -194,9 +209,13 @@ class _Column:
 
 
 class _Columns:
-    """The features of one group for all label rows; up to eight numbers of eight bytes lie together while filled."""
+    """The features of one group for all label rows; up to eight numbers of eight bytes lie together while filled.
 
-    def __init__(self, kinds: Mapping[str, pa.DataType], rows: int) -> None:
+    `event` are the event times of the answers, where they are wanted (`dated`).
+    """
+
+    def __init__(self, kinds: Mapping[str, pa.DataType], rows: int, *, dated: bool = False) -> None:
+        self.event = np.zeros(rows, np.int64) if dated else None
         self.columns = {name: _Column(kind, rows) for name, kind in kinds.items()}
         wide = [name for name, column in self.columns.items() if column.wide]
         self.rest = [name for name in self.columns if name not in wide]
@@ -208,6 +227,8 @@ class _Columns:
         from greywater.kernels.as_of import gather_eight
 
         rows, places = found
+        if self.event is not None:
+            self.event[rows] = run.event_us[places]
         if self.rest:
             table = run.columns(self.rest)
             for name in self.rest:

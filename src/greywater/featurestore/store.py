@@ -222,6 +222,7 @@ class FeatureStore:
         from greywater.featurestore.point_in_time import join_as_of
         from greywater.featurestore.training_set import TrainingSet, assemble
 
+        self._refuse_made(query)
         assembly = assemble(query, view, self.groups_of(view), self.offline, labels, join=join_as_of)
         made = TrainingSet(pa.concat_tables(list(assembly.chunks())), assembly.record())
         self._register(made.record)
@@ -230,14 +231,15 @@ class FeatureStore:
     def write_training_set(
         self, view: FeatureView, labels: pa.Table, query: TrainingQuery, folder: Path, layout: FileLayout | None = None
     ) -> Manifest:
-        """The same straight into files, in bounded memory."""
+        """The same straight into files, in bounded memory; the folder appears once the set is registered."""
         from greywater.featurestore.point_in_time import join_as_of
         from greywater.featurestore.writers import write_training_set
 
-        groups = self.groups_of(view)
-        manifest = write_training_set(query, view, groups, self.offline, labels, folder, layout, join=join_as_of)
-        self._register(manifest.record)
-        return manifest
+        self._refuse_made(query)
+        return write_training_set(
+            query, view, self.groups_of(view), self.offline, labels, folder, layout, join=join_as_of,
+            register=self._register,
+        )  # fmt: skip
 
     def remake(self, name: str, labels: pa.Table, *, version: int | None = None) -> TrainingSet:
         """Make a registered training set again, the same bit for bit.
@@ -259,6 +261,15 @@ class FeatureStore:
             )
         record = TrainingRecord.from_json(json.dumps(sets[-1].record))
         return remake(record, self.groups_of(record.view), self.offline, labels, join=join_as_of)
+
+    def _refuse_made(self, query: TrainingQuery) -> None:
+        """Refuse a version that is registered before the work, not after."""
+        made = [one.version for one in self.records.training_sets(query.name)]
+        if query.version in made:
+            raise StoreError(
+                f"training set {query.name!r} version {query.version} is made already",
+                mend=f"make it again with remake, or another as version {max(made) + 1}",
+            )
 
     def _register(self, record: Any) -> None:
         from greywater.featurestore.lineage import commit_name, version_name

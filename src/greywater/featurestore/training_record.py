@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from greywater.errors import FormatError, UsageError
+from greywater.featurestore.bias import BiasReport
 from greywater.featurestore.definitions import FeatureView
 from greywater.featurestore.label_rows import LabelCounts
 from greywater.featurestore.splits import PartReport, Split, split_from_json, split_to_json
@@ -70,6 +71,11 @@ class TrainingQuery:
         Rows without a known label stay, with a null label.
     allow_protected : bool
         The project allows protected attributes as inputs.
+    as_served : bool
+        Features are what the online store would have answered at the moment: an answer older than its group's
+        `ttl_seconds` is none, and where there is none the declared default stands; else null.
+    slices : tuple of str
+        Columns of the label rows by which the record reports how labels are spread (`bias`): protected ones too.
 
     Raises
     ------
@@ -96,12 +102,15 @@ class TrainingQuery:
     keep: tuple[str, ...] = ()
     keep_unlabelled: bool = False
     allow_protected: bool = False
+    as_served: bool = True
+    slices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for bound in ("start", "end", "as_known_at"):
             if (moment := getattr(self, bound)) is not None:
                 object.__setattr__(self, bound, moment_us(moment))
         object.__setattr__(self, "keep", tuple(self.keep))
+        object.__setattr__(self, "slices", tuple(self.slices))
         if not self.name or self.version < 1:
             raise UsageError(
                 f"training set {self.name!r} version {self.version}", mend="give a name and a version from 1 on"
@@ -165,7 +174,10 @@ class TrainingRecord:
     software : str
         Which release made it.
     warnings : tuple of str
-        What its reader should know: deprecated features, parts that are empty or have labels of one class only.
+        What its reader should know: deprecated features, parts that are empty or have labels of one class only, slices
+        without labels or with few.
+    bias : BiasReport or None
+        How labels are spread over the query's slices.
     """
 
     query: TrainingQuery
@@ -181,6 +193,7 @@ class TrainingRecord:
     made_us: int
     software: str
     warnings: tuple[str, ...] = field(default=())
+    bias: BiasReport | None = None
 
     @property
     def commits(self) -> dict[tuple[str, int], int]:
@@ -226,6 +239,8 @@ class TrainingRecord:
             raise ValueError("the view does not have the fingerprint it had")
         query = fields.pop("query")
         query |= {"keep": tuple(query["keep"]), "split": split_from_json(query["split"])}
+        query["slices"] = tuple(query.get("slices", ()))
+        query.setdefault("as_served", False)  # records of before this was asked
         lists: Mapping[str, Any] = {
             "groups": tuple(GroupUse(**use) for use in fields.pop("groups")),
             "parts": tuple(PartReport(**part) for part in fields.pop("parts")),
@@ -233,5 +248,7 @@ class TrainingRecord:
             "cuts_us": tuple(fields.pop("cuts_us")),
             "warnings": tuple(fields.pop("warnings")),
         }
+        spread = fields.pop("bias", None)
+        lists = {**lists, "bias": None if spread is None else BiasReport.from_json(json.dumps(spread))}
         counts = LabelCounts(**fields.pop("label_counts"))
         return cls(query=TrainingQuery(**query), view=view, label_counts=counts, **lists, **fields)

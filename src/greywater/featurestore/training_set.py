@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from greywater._version import __version__
 from greywater.errors import InputError, RefusedTypeError, StoreDamagedError, StoreError, UsageError
+from greywater.featurestore.bias import BiasReport, bias
 from greywater.featurestore.canonical import UTC_TIME, CanonicalHash, canonical_table, dtype_name, sha256_of
 from greywater.featurestore.definitions import DTYPES, FeatureGroup, FeatureView, RequestValue, ViewFeature
 from greywater.featurestore.label_rows import LabelCounts, LabelRules, select_label_rows
@@ -43,6 +44,8 @@ __all__ = ["Assembly", "Join", "TrainingSet", "assemble", "assemble_again", "rem
 Groups = Mapping[tuple[str, int], FeatureGroup]
 #: Label rows joined at a time.
 CHUNK_ROWS: Final = 1 << 20
+#: Warnings of slices that a record tells in words; all of them are in its report.
+MOST_TOLD: Final = 10
 
 
 class Join(Protocol):
@@ -51,6 +54,7 @@ class Join(Protocol):
     def __call__(
         self, labels: pa.Table, view: FeatureView, groups: Groups, offline: Offline, *, time_column: str = ...,
         known_column: str | None = ..., as_of_commit: Mapping[tuple[str, int], int] | None = ...,
+        as_served: bool = ...,
     ) -> pa.Table:  # fmt: skip
         """Join; a feature row counts if its event and knowledge times are at or before the label row's."""
         ...
@@ -147,6 +151,7 @@ class Assembly:
         self._uses, self._join, self._warnings = uses, join, warnings
         self.schema = _schema(query, view, groups, rows.schema)
         self._hash = CanonicalHash(self.schema)
+        self._sliced: list[pa.Table] = []
 
     @property
     def query(self) -> TrainingQuery:
@@ -187,6 +192,7 @@ class Assembly:
             joined = self._join(
                 labels, self._view, self._groups, self._offline,
                 time_column=self._query.time_column, known_column=self._query.known_column, as_of_commit=commits,
+                as_served=self._query.as_served,
             )  # fmt: skip
             if tuple(joined.column_names) != self._view.names or joined.num_rows != labels.num_rows:
                 raise StoreError("the join does not give the view's columns for each label row", where=self._view.name)
@@ -202,11 +208,16 @@ class Assembly:
                     mend="look at the label rows' columns that the view takes from the request",
                 ) from error
             self._hash.add(whole)
+            if self._query.slices:
+                sources = {name: whole if name in whole.column_names else labels for name in self._query.slices}
+                sliced = {name: source[name] for name, source in sources.items()}
+                self._sliced.append(pa.table(sliced | {self._view.label: whole[self._view.label]}))
             yield whole
 
     def record(self) -> TrainingRecord:
         """The record, once all chunks have come."""
         digests = self._hash.column_digests()
+        spread = self._spread()
         kinds = {field.name: dtype_name(field.type) for field in self.schema}
         return TrainingRecord(
             query=self._query,
@@ -221,8 +232,15 @@ class Assembly:
             sha256=self._hash.table_digest(),
             made_us=_now_us(),
             software=__version__,
-            warnings=(*self._warnings, *_part_warnings(self._reports, self._counts)),
+            warnings=(*self._warnings, *_part_warnings(self._reports, self._counts), *_spread_warnings(spread)),
+            bias=spread,
         )
+
+    def _spread(self) -> BiasReport | None:
+        """How the labels are spread over the slices asked for."""
+        if not self._sliced:
+            return None
+        return bias(pa.concat_tables(self._sliced), self._view.label, self._query.slices)
 
 
 def training_set(
@@ -230,8 +248,8 @@ def training_set(
     start: datetime | str | int, end: datetime | str | int, name: str, version: int = 1, split: Split | None = None,
     row_id: str = "row_id", time_column: str = "event_time", label_known: str | None = "known_since",
     as_known_at: datetime | str | int | None = None, label_delay_days: float = 30.0, known_column: str | None = None,
-    keep: tuple[str, ...] = (), keep_unlabelled: bool = False, allow_protected: bool = False,
-    join: Join = join_as_of,
+    keep: tuple[str, ...] = (), keep_unlabelled: bool = False, allow_protected: bool = False, as_served: bool = True,
+    slices: tuple[str, ...] = (), join: Join = join_as_of,
 ) -> TrainingSet:  # fmt: skip
     """Make a training set, point-in-time correct by event time and by knowledge time.
 
@@ -249,7 +267,7 @@ def training_set(
     labels : pa.Table
         Row ids, event times, keys of the groups, label, known_since, values of the request, further columns.
     start, end, name, version, split, row_id, time_column, label_known, as_known_at, label_delay_days, known_column, \
-keep, keep_unlabelled, allow_protected
+keep, keep_unlabelled, allow_protected, as_served, slices
         See TrainingQuery.
     join : Join
         The point-in-time join; another one for tests.
@@ -265,7 +283,7 @@ keep, keep_unlabelled, allow_protected
     """
     query = TrainingQuery(
         name, version, start, end, split, row_id, time_column, label_known, as_known_at, label_delay_days,
-        known_column, tuple(keep), keep_unlabelled, allow_protected,
+        known_column, tuple(keep), keep_unlabelled, allow_protected, as_served, tuple(slices),
     )  # fmt: skip
     assembly = assemble(query, view, groups, offline, labels, join=join)
     return TrainingSet(pa.concat_tables(list(assembly.chunks())), assembly.record())
@@ -342,7 +360,7 @@ def _keys_in_labels(view: FeatureView, groups: Groups) -> list[str]:
 
 
 def _rules(query: TrainingQuery, view: FeatureView, groups: Groups, labels: pa.Table) -> LabelRules:
-    wanted = [*_keys_in_labels(view, groups), *query.keep]
+    wanted = [*_keys_in_labels(view, groups), *query.keep, *(one for one in query.slices if one not in view.names)]
     wanted += [one.name for one in view.columns if isinstance(one, RequestValue) and one.name in labels.column_names]
     if isinstance(query.split, GroupSplit):
         wanted.append(query.split.column)
@@ -402,6 +420,8 @@ def _check_new(query: TrainingQuery, view: FeatureView, groups: Groups) -> tuple
     """Refuse what a new set may not use; returns what its reader should know."""
     _check_known(view, groups)
     where = f"view {view.name} version {view.version}"
+    if query.slices and not view.label:
+        raise UsageError("slices are of labels, and the view names none", where=where, mend="name a label in the view")
     if view.state == "retired":
         raise UsageError("the view is retired", where=where, mend="make the set of a view that is in use")
     warnings = [f"view {view.name} is deprecated"] if view.state == "deprecated" else []
@@ -446,6 +466,14 @@ def _verify_use(use: GroupUse, group: FeatureGroup, offline: Offline) -> None:
         raise StoreDamagedError(
             f"commit {use.commit} {found}", where=where, mend="open the store that the set was made of, or its copy"
         )
+
+
+def _spread_warnings(spread: BiasReport | None) -> Iterator[str]:
+    """The first label-slice combinations that are absent or thin, and how many more there are."""
+    found = spread.warnings if spread else ()
+    yield from (one.sentence for one in found[:MOST_TOLD])
+    if len(found) > MOST_TOLD:
+        yield f"{len(found) - MOST_TOLD} more slices with no or few rows of a label are in the record"
 
 
 def _part_warnings(reports: tuple[PartReport, ...], counts: LabelCounts) -> Iterator[str]:

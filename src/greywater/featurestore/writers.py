@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -130,6 +130,7 @@ def save_training_set(training_set: TrainingSet, folder: Path, layout: FileLayou
 def write_training_set(
     query: TrainingQuery, view: FeatureView, groups: Groups, offline: Offline, labels: pa.Table, folder: Path,
     layout: FileLayout | None = None, *, chunk_rows: int = CHUNK_ROWS, join: Join = join_as_of,
+    register: Callable[[TrainingRecord], None] | None = None,
 ) -> Manifest:  # fmt: skip
     """Make a training set straight into files; features are held for `chunk_rows` label rows at a time.
 
@@ -145,6 +146,8 @@ def write_training_set(
     layout : FileLayout, optional
         One Parquet file a part if left out.
     chunk_rows : int
+    register : callable, optional
+        Given the record when all is written and before the folder has its name: where it raises, no folder appears.
 
     Raises
     ------
@@ -154,7 +157,7 @@ def write_training_set(
         The disk is full or refuses; nothing is left behind then.
     """
     assembly = assemble(query, view, groups, offline, labels, join=join)
-    return _write_assembly(assembly, folder, layout or FileLayout(), chunk_rows, None)
+    return _write_assembly(assembly, folder, layout or FileLayout(), chunk_rows, None, register)
 
 
 def write_training_set_again(
@@ -216,8 +219,9 @@ def read_training_set(folder: Path) -> TrainingSet:
 
 
 def _write_assembly(
-    assembly: Assembly, folder: Path, layout: FileLayout, chunk_rows: int, was: TrainingRecord | None
-) -> Manifest:
+    assembly: Assembly, folder: Path, layout: FileLayout, chunk_rows: int, was: TrainingRecord | None,
+    register: Callable[[TrainingRecord], None] | None = None,
+) -> Manifest:  # fmt: skip
     with _aside(folder) as aside:
         files = _write_parts(
             aside, assembly.chunks(chunk_rows), assembly.part_names, assembly.schema, assembly.view.names, layout
@@ -226,7 +230,10 @@ def _write_assembly(
         if was is not None:
             verify_same(was, record)
             record = was
-        return _finish(aside, files, record, layout, assembly.schema)
+        manifest = _finish(aside, files, record, layout, assembly.schema)
+        if register is not None:
+            register(record)
+        return manifest
 
 
 def _write_parts(
