@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import networkx as nx
 import numpy as np
@@ -47,10 +48,12 @@ def known_of(payments: PaymentSet) -> KnownLaunderers:
     return KnownLaunderers.of(list(rows.values()))
 
 
-def run(payments: PaymentSet, known: KnownLaunderers, *, follow: bool = True) -> tuple[float, Columns]:
+def run(
+    payments: PaymentSet, known: KnownLaunderers, *, follow: bool = True, plan: ExposurePlan = PLAN
+) -> tuple[float, Columns]:
     """CPU seconds, and the columns of all payments."""
-    graph = GraphState(GraphPlan((PatternPlan("fan", (60,)),), 7 * DAY, PLAN.look_back), threads=1)
-    exposure = ExposureColumns(PLAN)
+    graph = GraphState(GraphPlan((PatternPlan("fan", (60,)),), 7 * DAY, plan.look_back), threads=1)
+    exposure = ExposureColumns(plan)
     if follow:
         graph.follow(exposure.take)
     sender, receiver = codes_of(payments)
@@ -68,7 +71,7 @@ def run(payments: PaymentSet, known: KnownLaunderers, *, follow: bool = True) ->
             parts.append([column.copy() for column in exposure.columns()])
     seconds = time.process_time() - begun
     whole = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
-    return seconds, dict(zip((feature.name for feature in PLAN.features), whole, strict=False))
+    return seconds, dict(zip((feature.name for feature in plan.features), whole, strict=False))
 
 
 def peer(payments: PaymentSet, known: KnownLaunderers, found: Columns) -> tuple[float, int]:
@@ -102,7 +105,8 @@ def main() -> None:
     for name in sys.argv[1:] or SETS:
         payments = SETS[name]()
         known = known_of(payments)
-        run(payments.rows(slice(0, 1_000)), KnownLaunderers.nobody())
+        for follow in (True, False):
+            run(payments.rows(slice(0, 1_000)), KnownLaunderers.nobody(), follow=follow)
         plain, _ = run(payments, known, follow=False)
         nobody, _ = run(payments, KnownLaunderers.nobody())
         every, found = run(payments, known)
@@ -116,6 +120,11 @@ def main() -> None:
         print(
             f"  networkx, 4 of the columns: {1e6 * theirs:,.0f} us, {theirs / ours:,.0f} times as long; {wrong} differ"
         )
+        for hops in (2, 3):
+            farther, reached = run(payments, known, plan=replace(PLAN, hops=hops))
+            cut = int(sum(reached[f"exposure.truncated.{window}"].sum() for window in ("7d", "30d")))
+            print(f"  counts and flow up to {hops} payments away: {1e6 * (farther - plain) / n:.2f} us, {cut} cut")
+            found = {**found, **reached} if not cut else found
         print(f"  searches cut: {int(sum(found[f'exposure.truncated.{window}'].sum() for window in ('7d', '30d')))}")
         last = np.flatnonzero(payments.scored)[int(payments.scored.sum() * 0.8) :]
         label = payments.label[last]

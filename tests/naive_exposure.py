@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -51,6 +52,7 @@ def _row(payments: Sequence[Payment], i: int, facts: Sequence[Fact], plan: Expos
                     if (j == i or bound < payment.time <= this.time) and payment.sender != payment.receiver
                 ]
                 columns, last = _columns(seen, account, direction, facts, i, this.time)
+                columns |= _reached(seen, account, direction, facts, i, this.time, plan.hops)
                 stem, label = f"{role}.{direction}.exposed", window_label(seconds)
                 row |= {f"{stem}_{name}.{label}": value for name, value in columns.items()}
             row[f"{role}.{direction}.exposed_since_last"] = last
@@ -94,3 +96,38 @@ def _distance(seen: Sequence[Payment], account: str, direction: str, facts: Sequ
         inside = {name for name in reached if not is_outside(name)}
         reached = {_far(p, direction) for p in seen if _near(p, direction) in inside}
     return 4
+
+
+def _reached(
+    seen: Sequence[Payment], account: str, direction: str, facts: Sequence[Fact], seq: int, time: int, hops: int
+) -> dict[str, Any]:
+    """Known launderers met two and more payments away, payments to them, and the money that can have gone there."""
+    between: Counter[tuple[str, str]] = Counter()
+    payments: Counter[tuple[str, str]] = Counter()
+    for p in seen:
+        between[_near(p, direction), _far(p, direction)] += p.amount or 0
+        payments[_near(p, direction), _far(p, direction)] += 1
+    guilty = {other for _, other in payments if is_known(facts, other, seq, time)} - {account}
+    met = {other for one, other in payments if one == account} & guilty
+    given = {other: between[one, other] for one, other in payments if one == account and other not in guilty}
+    asked = {account} | set(given)
+    found: dict[str, Any] = {}
+    for far in range(2, hops + 1):
+        nexts: dict[str, int] = {}
+        accounts, count, flow = set(), 0, 0
+        for one, had in given.items():
+            if is_outside(one):
+                continue
+            paid = 0
+            for (giver, other), total in between.items():
+                if giver == one and other in guilty:
+                    accounts.add(other)
+                    count += payments[giver, other]
+                    paid += total
+                elif giver == one and other not in asked:
+                    nexts[other] = nexts.get(other, 0) + min(total, had)
+            flow += min(paid, had)
+        found |= {f"accounts_{far}": len(accounts - met), f"count_{far}": count, f"flow_{far}": float(flow)}
+        met |= accounts
+        given, asked = nexts, asked | set(nexts)
+    return found

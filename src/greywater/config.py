@@ -56,6 +56,8 @@ class Settings:
     graph_bipartite_windows: tuple[int, ...] = (6 * 3_600, 3 * DAY)
     #: Windows of the exposure to known launderers (payments-v3).
     exposure_windows: tuple[int, ...] = (7 * DAY, 30 * DAY)
+    #: Up to how many payments away its accounts, payments and flow are counted: 1, 2 or 3.
+    exposure_hops: int = 1
     #: Visits to visible payments that the search for one pattern in one window may make for one payment.
     graph_cap: int = 50_000
     #: Payments of the longest cycle looked for.

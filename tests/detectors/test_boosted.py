@@ -22,6 +22,7 @@ from greywater.detectors.monotone import DIRECTIONS, monotone_signs
 from greywater.detectors.trees import read_trees
 from greywater.detectors.xgboosted import XGBoosted
 from greywater.errors import DetectorError
+from greywater.features.exposure import ExposurePlan
 from greywater.stores.blocks import TableRows
 from greywater.vocab import Int64Array, TrainingTable
 
@@ -316,6 +317,13 @@ def test_declared_directions_are_in_the_documents_and_only_theirs_are_bound() ->
     names = (NEW_PAYEES, "payment.amount", "temporal_cycle.length_3.7d", "temporal_cycle.duration.7d",
              "scatter_gather.truncated.6h")  # fmt: skip
     assert monotone_signs(names).tolist() == [1, 0, 1, 0, 0]
+
+
+def test_exposure_pushes_up_and_its_distance_and_age_push_down() -> None:
+    exposed = [feature.name for feature in ExposurePlan((86_400,), hops=3).features]
+    signs = dict(zip(exposed, monotone_signs(exposed).tolist(), strict=True))
+    assert {name for name, sign in signs.items() if sign == 0} == {"exposure.truncated.1d"}
+    assert {name.split("exposed_")[1] for name, sign in signs.items() if sign < 0} == {"distance.1d", "since_last"}
     page = (Path(__file__).parents[2] / "docs" / "boosted.md").read_text("utf-8")
     for direction in DIRECTIONS:
         assert direction.why in page

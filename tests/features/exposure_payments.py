@@ -19,7 +19,7 @@ from tests.naive_graph import Payment, is_outside
 
 WINDOWS = (600, 3_600)
 #: More visits than any search on the graphs of these tests makes.
-PLAN = ExposurePlan(WINDOWS, 100_000)
+PLAN = ExposurePlan(WINDOWS, 100_000, 3)
 HOLD_US = (WINDOWS[-1] + LATENESS) * 1_000_000
 
 

@@ -36,6 +36,7 @@ SHORT = Settings(
     graph_simple_cycle_windows=(),
     graph_chain_windows=(DAY,),
     graph_bipartite_windows=(),
+    exposure_hops=3,
     features="payments-v3",
 )
 SET = payments_v3(SHORT, 1)
@@ -153,6 +154,7 @@ def test_the_rest_of_the_set_is_payments_v2() -> None:
 def test_only_what_is_named_has_the_same_bits(set_: FeatureSet, beside: tuple[str, ...]) -> None:
     payments, facts = stream(5, 300)
     names = {"receiver.known_launderer", "sender.out.exposed_distance.6d", "sender.in.exposed_share.1d", *beside}
+    names |= {"receiver.out.exposed_flow_3.6d", "receiver.in.exposed_accounts_2.1d"}
     few = set_.only(names)
     found = joined(run_in_blocks(told(few, facts), as_table(payments), [100, 50]))
     assert set(found.column_names) == names
@@ -255,17 +257,30 @@ def test_windows_shorter_than_the_data_s_resolution_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("windows", "cap", "words"),
+    ("windows", "cap", "hops", "words"),
     [
-        ((), 10, "windows must increase"),
-        ((60, 60), 10, "windows must increase"),
-        ((0,), 10, "not a positive whole number"),
-        ((60,), 0, "cap = 0"),
+        ((), 10, 1, "windows must increase"),
+        ((60, 60), 10, 1, "windows must increase"),
+        ((0,), 10, 1, "not a positive whole number"),
+        ((60,), 0, 1, "cap = 0"),
+        ((60,), 10, 0, "hops = 0"),
+        ((60,), 10, 4, "hops = 4"),
     ],
 )
-def test_what_a_plan_refuses(windows: tuple[int, ...], cap: int, words: str) -> None:
+def test_what_a_plan_refuses(windows: tuple[int, ...], cap: int, hops: int, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        ExposurePlan(windows, cap)
+        ExposurePlan(windows, cap, hops)
+
+
+def test_ways_of_one_payment_alone_leave_the_definition_as_it_was() -> None:
+    one = payments_v3(SHORT.with_(exposure_hops=1), 1)
+    assert "hops" not in one.to_json()
+    assert FeatureSet.from_json(one.to_json()) == one
+    assert set(SET.names) - set(one.names) == {
+        f"{role}.{direction}.exposed_{statistic}_{hops}.{window}"
+        for role in ("sender", "receiver") for direction in ("out", "in")
+        for statistic in ("accounts", "count", "flow") for hops in (2, 3) for window in ("1d", "6d")
+    }  # fmt: skip
 
 
 def test_settings_refuse_windows_that_do_not_increase() -> None:

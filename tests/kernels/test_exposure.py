@@ -205,3 +205,31 @@ def test_a_tiny_cap_does_cut() -> None:
         found = run(payments, random_facts(seed, payments, 8), ExposurePlan((600, 3_600), 3))
         cut += int(np.sum(found["exposure.truncated.1h"]))
     assert cut > 20
+
+
+def test_money_that_can_have_gone_there_is_the_least_on_the_way() -> None:
+    payments = [paid(0, "b>x", 70), paid(1, "c>x", 500), paid(2, "a>b", 100), paid(3, "a>c", 40), paid(4, "z>a", 60)]
+    row = last(payments, [known("x")])
+    assert (row["receiver.out.exposed_accounts_2.1h"], row["receiver.out.exposed_count_2.1h"]) == (1, 2)
+    assert row["receiver.out.exposed_flow_2.1h"] == 70.0 + 40.0
+    assert (row["sender.out.exposed_accounts_3.1h"], row["sender.out.exposed_count_3.1h"]) == (1, 2)
+    assert row["sender.out.exposed_flow_3.1h"] == 60.0 + 40.0
+    assert row["sender.out.exposed_accounts_2.1h"] == row["receiver.out.exposed_accounts_3.1h"] == 0
+
+
+def test_each_account_is_asked_once_and_nothing_goes_through_a_known_launderer_or_back() -> None:
+    payments = [paid(0, "b>x", 50), paid(1, "c>b", 900), paid(2, "x>y", 30), paid(3, "b>a", 5), paid(4, "a>c", 80)]
+    row = last([*payments, paid(5, "a>b", 20)], [known("x"), known("y"), known("a")])
+    assert (row["sender.out.exposed_accounts_2.1h"], row["sender.out.exposed_flow_2.1h"]) == (1, 20.0)
+    assert (row["sender.out.exposed_accounts_3.1h"], row["sender.out.exposed_flow_3.1h"]) == (0, 0.0)
+    straight = last([*payments, paid(5, "a>x", 20)], [known("x")])
+    assert straight["sender.out.exposed_accounts_3.1h"] == 0
+    assert straight["sender.out.exposed_count_3.1h"] == 1
+
+
+def test_the_graphs_of_these_tests_have_ways_of_three_payments() -> None:
+    payments = random_graph(0, **GRAPHS["long ways"])
+    names = sorted({name for payment in payments for name in (payment.sender, payment.receiver)})
+    found = run(payments, random_facts(0, payments, 6, names=names[:3] + names[-1:]))
+    for name in ("receiver.out.exposed_flow_3.1h", "sender.in.exposed_flow_2.1h", "sender.out.exposed_accounts_3.10m"):
+        assert (found[name] > 0).any()

@@ -254,6 +254,8 @@ class FeatureSet:
             del fields["graph"]["least_look_back"]
         if self.exposure is None:
             del fields["exposure"]
+        else:
+            fields["exposure"] = self.exposure.to_fields()
         if self.chosen is None:
             del fields["chosen"]
         if not self.requests:

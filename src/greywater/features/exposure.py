@@ -46,6 +46,9 @@ class ExposurePlan:
     cap : int
         Visits to visible payments that one search (of one party, direction and window) may make. Where it cuts,
         `exposure.truncated.<window>` is 1.
+    hops : int
+        Up to how many payments away known launderers, payments to them and flow are counted: 1, 2 or 3. The distance
+        is always looked for up to 3.
 
     Raises
     ------
@@ -61,6 +64,7 @@ class ExposurePlan:
 
     windows: tuple[int, ...]
     cap: int = Settings.graph_cap
+    hops: int = 1
 
     def __post_init__(self) -> None:
         where = f"exposure windows = {self.windows}"
@@ -82,6 +86,10 @@ class ExposurePlan:
                 where="exposure cap",
                 mend=f"give a whole number from 1 to {LARGEST_CAP}",
             )
+        if self.hops not in range(1, HOPS + 1):
+            raise UsageError(
+                f"hops = {self.hops!r} cannot be used", where="exposure hops", mend=f"give 1 to {HOPS} payments"
+            )
 
     @property
     def look_back(self) -> int:
@@ -100,7 +108,10 @@ class ExposurePlan:
         lists = tuple(
             feature for which in range(len(LISTS)) for window in self.windows for feature in _counts(which, window)
         )
-        return known + lists + tuple(_truncated(window) for window in self.windows)
+        reached = tuple(
+            feature for which, window, hops in self._reached for feature in _reached_counts(which, window, hops)
+        )
+        return known + lists + tuple(_truncated(window) for window in self.windows) + reached
 
     @cached_property
     def float_features(self) -> tuple[Feature, ...]:
@@ -108,17 +119,29 @@ class ExposurePlan:
         lists = tuple(
             feature for which in range(len(LISTS)) for window in self.windows for feature in _measures(which, window)
         )
-        return lists + tuple(_since_last(which, self.windows[-1]) for which in range(len(LISTS)))
+        since = tuple(_since_last(which, self.windows[-1]) for which in range(len(LISTS)))
+        return lists + since + tuple(_flow(which, window, hops) for which, window, hops in self._reached)
 
     @property
     def features(self) -> tuple[Feature, ...]:
         """All features: the int64 ones, then the float64 ones."""
         return self.int_features + self.float_features
 
+    @property
+    def _reached(self) -> list[tuple[int, int, int]]:
+        """List, window and payments of the ways, of all that lies farther than one payment."""
+        far = range(2, self.hops + 1)
+        return [(which, window, hops) for which in range(len(LISTS)) for window in self.windows for hops in far]
+
+    def to_fields(self) -> dict[str, Any]:
+        """Its fields for JSON; what came later is named only where it says something."""
+        fields: dict[str, Any] = {"windows": self.windows, "cap": self.cap}
+        return fields if self.hops == 1 else fields | {"hops": self.hops}
+
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> ExposurePlan:
-        """The plan whose fields `dataclasses.asdict` gave, also after a way through JSON."""
-        return cls(tuple(fields["windows"]), fields["cap"])
+        """The plan that `to_fields` named, also after a way through JSON."""
+        return cls(tuple(fields["windows"]), fields["cap"], fields.get("hops", 1))
 
 
 @dataclass(frozen=True)
@@ -204,7 +227,7 @@ def default_exposure_plan(settings: Settings, resolution_us: int) -> ExposurePla
     Parameters
     ----------
     settings : Settings
-        `exposure_windows` and `graph_cap`.
+        `exposure_windows`, `exposure_hops` and `graph_cap`.
     resolution_us : int
         Time resolution of the source in microseconds.
 
@@ -225,7 +248,7 @@ def default_exposure_plan(settings: Settings, resolution_us: int) -> ExposurePla
             where=f"exposure_windows = {settings.exposure_windows}, resolution = {resolution_us / MICROSECOND:g} s",
             mend="set a longer window, or features = payments-v2",
         )
-    return ExposurePlan(windows, settings.graph_cap)
+    return ExposurePlan(windows, settings.graph_cap, settings.exposure_hops)
 
 
 def _feature(name: str, which: int, window: int, unit: str, description: str, statistic: str) -> Feature:
@@ -234,7 +257,7 @@ def _feature(name: str, which: int, window: int, unit: str, description: str, st
     return Feature(
         name=name,
         entity=role,
-        dtype="int64" if statistic in ("distance", "accounts", "count") else "float64",
+        dtype="float64" if statistic.startswith(("sum", "share", "flow")) else "int64",
         unit=unit,
         description=f"{role}: {description} in the last {label}",
         family="exposure",
@@ -288,6 +311,26 @@ def _measures(which: int, window: int) -> tuple[Feature, ...]:
         _feature(f"{stem}_{statistic}.{label}", which, window, unit, text, statistic)
         for statistic, (unit, text) in words.items()
     )
+
+
+def _reached_counts(which: int, window: int, hops: int) -> tuple[Feature, ...]:
+    role, direction, side, moves = LISTS[which]
+    stem, label = f"{role}.{direction}.exposed", window_label(window)
+    words = {
+        "accounts": ("accounts", f"known launderers {hops} payments away that its money {moves}"),
+        "count": ("payments", f"payments {side} known launderers of accounts {hops - 1} away that its money {moves}"),
+    }
+    return tuple(
+        _feature(f"{stem}_{statistic}_{hops}.{label}", which, window, unit, text, f"{statistic}_{hops}")
+        for statistic, (unit, text) in words.items()
+    )
+
+
+def _flow(which: int, window: int, hops: int) -> Feature:
+    role, direction, side, _ = LISTS[which]
+    name = f"{role}.{direction}.exposed_flow_{hops}.{window_label(window)}"
+    text = f"money that can have moved {side} known launderers over {hops} payments"
+    return _feature(name, which, window, "minor units", text, f"flow_{hops}")
 
 
 def _since_last(which: int, window: int) -> Feature:

@@ -11,19 +11,9 @@ from greywater.errors import EngineError, SnapshotError
 from greywater.features.exposure import ExposurePlan, KnownLaunderers
 from greywater.features.feature import Feature
 from greywater.features.rooms import Rooms
-from greywater.kernels.exposure import (
-    ACCOUNT,
-    AFTER,
-    FACTS,
-    GUILTY,
-    SINCE,
-    SOURCE,
-    Known,
-    Search,
-    empty_near,
-    empty_search,
-    exposure,
-)
+from greywater.kernels.exposure import Search, empty_search, exposure
+from greywater.kernels.exposure_reach import empty_room
+from greywater.kernels.known import ACCOUNT, AFTER, FACTS, GUILTY, SINCE, SOURCE, Known, empty_near
 from greywater.kernels.temporal_graph import Arrivals, Graph
 from greywater.kernels.vertices import VertexTable
 from greywater.vocab import Int64Array
@@ -65,6 +55,7 @@ class ExposureColumns:
         self._outside = np.zeros(0, np.uint8)
         self._applied = np.zeros(1, np.int64)
         self._search: Search = empty_search(0)
+        self._reach = empty_room(0)
         self._told = False
         self._taken = 0
         self._next_seq = 0
@@ -142,8 +133,8 @@ class ExposureColumns:
             self._search.stamp[0] = 0
         known = Known(self._near, self._facts, self._first, self._order, self._applied, self._outside)
         exposure(
-            graph, table, arrivals, begin, end, self._next_seq, known, self._windows, self._plan.cap, self._wanted,
-            self._row, self._search, self._ints, self._floats,
+            graph, table, arrivals, begin, end, self._next_seq, known, self._windows, self._plan.cap, self._plan.hops,
+            self._wanted, self._row, self._search, self._reach, self._ints, self._floats,
         )  # fmt: skip
         self._next_seq += end - begin
         self._row += end - begin
@@ -156,7 +147,8 @@ class ExposureColumns:
     @property
     def lifetime_bytes(self) -> int:
         """Bytes kept for ever, per account."""
-        return int(self._near.nbytes + self._first.nbytes + self._facts.nbytes + self._search.marks.nbytes)
+        kept = (self._near, self._first, self._facts, self._search.marks, *self._reach)
+        return sum(array.nbytes for array in kept)
 
     def snapshot(self, accounts: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The state after the last payment: JSON values, and arrays whose names begin with `exposure.`."""
@@ -175,7 +167,8 @@ class ExposureColumns:
             raise SnapshotError("the snapshot holds no exposure", mend="replay the ledger from its beginning")
         self._near = np.array(arrays[f"{PREFIX}near"], np.int64, order="C")
         accounts = len(self._near)
-        self._search, self._outside = empty_search(accounts), np.zeros(accounts, np.uint8)
+        self._outside = np.zeros(accounts, np.uint8)
+        self._make_room(accounts)
         self._set(np.array(arrays[f"{PREFIX}facts"], np.int64, order="C"))
         self._told, self._taken = bool(meta["exposure"]["told"]), int(meta["exposure"]["taken"])
 
@@ -196,12 +189,17 @@ class ExposureColumns:
             held, size = len(self._near), accounts + max(accounts // 2, SPARE)
             near = empty_near(size)
             near[:held] = self._near
-            self._near, self._search = near, empty_search(size)
-            self._outside = np.zeros(size, np.uint8)
+            self._near, self._outside = near, np.zeros(size, np.uint8)
+            self._make_room(size)
         if len(self._first) < len(self._near):
             more = np.full(len(self._near) - len(self._first), -1, np.int64)
             self._first = np.concatenate([self._first, more])
         self._outside[:accounts] = external
+
+    def _make_room(self, accounts: int) -> None:
+        """Room for searches among so many accounts."""
+        self._search = empty_search(accounts)
+        self._reach = empty_room(accounts if self._plan.hops > 1 else 0)
 
     def _room(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         ints = self._rooms.columns(len(self._plan.int_features), n, np.int64)

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from greywater.kernels.compile import Int, inlined, kernel
+from greywater.kernels.exposure_reach import Room, reach
+from greywater.kernels.known import ACCOUNT, AFTER, FOREVER, NEVER, Known, is_known
 from greywater.kernels.prefetch import prefetch
 from greywater.kernels.temporal_graph import (
     AMOUNT,
@@ -35,20 +37,10 @@ from greywater.kernels.vertices import VertexTable, find
 from greywater.kernels.wide import add_128, float_of_128
 from greywater.vocab import Int64Array
 
-__all__ = [
-    "ACCOUNT", "AFTER", "FACTS", "FAR", "GUILTY", "NEAR", "NEVER", "PER_LIST", "SINCE", "SOURCE", "Known", "Search",
-    "empty_near", "empty_search", "exposure",
-]  # fmt: skip
+__all__ = ["FAR", "PER_LIST", "Search", "empty_search", "exposure"]
 
 #: Payments of the longest way looked for, and the distance that says there is none.
 HOPS, FAR = 3, 4
-NEVER = np.int64(-(2**62))
-FOREVER = np.int64(2**62)
-#: Columns of `Known.facts`.
-ACCOUNT, SOURCE, SINCE, AFTER, GUILTY = range(5)
-FACTS = 5
-#: Columns of `Known.near`: four a direction, by the payments of the way; those of no payment mark known accounts.
-NEAR = 8
 #: Columns of a list and window among the counts, and among the measures.
 PER_LIST = 3
 DISTANCE, ACCOUNTS, COUNT = range(PER_LIST)
@@ -62,24 +54,6 @@ ZERO = np.uint64(0)
 VERTEX, LEVEL, FLOOR, PLACE = range(4)
 
 
-class Known(NamedTuple):
-    """What is known of A accounts, by code.
-
-    near int64[A, 8]: per direction the latest time of ways of 0 (FOREVER for a known account) to 3 payments, NEVER
-    where there is none. facts int64[F, 5]: account, source, known since (microseconds), recorded after payment,
-    1 = launderer and 0 = cleared, in order of the first three and then of recording. first int64[A]: an account's first
-    fact, -1 = none. order int64[G]: rows of the facts that say launderer, by the payment they were recorded after.
-    applied int64[1]: how many of those are in `near`. outside uint8[A]: outside the bank, without lists of its own.
-    """
-
-    near: Any
-    facts: Any
-    first: Any
-    order: Any
-    applied: Any
-    outside: Any
-
-
 class Search(NamedTuple):
     """Room for a search: marks int32[2, A] that are set where they equal a stamp, stamp int64[1], visits int64[1] of
     the search under way, steps int64[4, 4] of a walk."""
@@ -88,11 +62,6 @@ class Search(NamedTuple):
     stamp: Any
     visits: Any
     steps: Any
-
-
-def empty_near(accounts: int) -> Int64Array:
-    """Accounts of which nothing is known."""
-    return np.full((accounts, NEAR), NEVER, np.int64)
 
 
 def empty_search(accounts: int) -> Search:
@@ -105,7 +74,7 @@ def empty_search(accounts: int) -> Search:
 @kernel
 def exposure(
     graph: Graph, table: VertexTable, arrivals: Arrivals, begin: Int, end: Int, first_seq: Int, known: Known,
-    windows: Int64Array, cap: Int, wanted: Any, row: Int, search: Search, ints: Any, floats: Any,
+    windows: Int64Array, cap: Int, hops: Int, wanted: Any, row: Int, search: Search, room: Room, ints: Any, floats: Any,
 ) -> None:  # fmt: skip
     """Take payments begin..end, which the graph holds already, into the upkeep and fill the columns of those wanted.
 
@@ -117,15 +86,17 @@ def exposure(
         Microseconds, increasing.
     cap : int
         Visits to payments a search at most.
+    hops : int
+        Up to how many payments away accounts, payments and flow are counted.
     wanted : uint8[n]
         1 = has columns of its own; the others have those of accounts without anyone in reach.
     row : int
         Where payment `begin` lies in `wanted` and in the columns.
-    ints : int64[2 + 12 W + W, n]
+    ints : int64[2 + 12 W + W + 8 W (hops - 1), n]
         Sender known, receiver known; per list (sender out, in, receiver out, in) and window distance, known accounts,
-        payments; then W flags, 1 where the cap cut.
-    floats : float64[8 W + 4, n]
-        Per list and window sum and share; then per list the seconds since the last.
+        payments; then W flags, 1 where the cap cut; then what `reach` fills.
+    floats : float64[8 W + 4 + 4 W (hops - 1), n]
+        Per list and window sum and share; then per list the seconds since the last; then what `reach` fills.
     """
     near = known.near
     for k in range(begin, end):
@@ -134,24 +105,28 @@ def exposure(
             prefetch(near, table.names[np.int64(arrivals.receiver[k + AHEAD])], 0)
         seq, at = first_seq + (k - begin), row + (k - begin)
         if (k - begin) % ROWS == 0 and ints.shape[1] > 0:
-            _clear(ints, floats, at, min(at + ROWS, row + (end - begin)), windows.shape[0])
+            _clear(ints, floats, at, min(at + ROWS, row + (end - begin)), windows.shape[0], hops)
         _apply(graph, table, known, search, seq, arrivals.least[k], np.int64(arrivals.seq[k]))
         _join(graph, table, arrivals, k, known, search)
         if wanted[at] == 0:
             continue
         for which in range(4):
             _list(graph, table, arrivals, k, seq, which, windows, cap, known, search, ints, floats, at)
+        if hops > 1:
+            for which in range(4):
+                reach(graph, table, arrivals, k, seq, which, windows, cap, hops, known, room, ints, floats, at)
 
 
 @kernel
-def _clear(ints: Any, floats: Any, begin: Int, end: Int, count: Int) -> None:
+def _clear(ints: Any, floats: Any, begin: Int, end: Int, count: Int, hops: Int) -> None:
     """The columns of payments that find nothing."""
-    clear(ints, 2 + 4 * PER_LIST * count + count, begin, end, 0)
+    clear(ints, 2 + 4 * PER_LIST * count + count + 8 * count * (hops - 1), begin, end, 0)
     for place in range(4 * count):
         for at in range(begin, end):
             ints[2 + PER_LIST * place + DISTANCE, at] = FAR
     clear(floats, 4 * MEASURES * count, begin, end, 0.0)
     clear(floats[4 * MEASURES * count :], 4, begin, end, np.nan)
+    clear(floats[4 * MEASURES * count + 4 :], 4 * count * (hops - 1), begin, end, 0.0)
 
 
 @kernel
@@ -263,24 +238,6 @@ def _join(graph: Graph, table: VertexTable, arrivals: Arrivals, k: Int, known: K
 
 
 @kernel
-def _is_known(known: Known, account: Int, seq: Int, time: Int) -> bool:
-    """Is the account a launderer to payment `seq` of `time`? Of each source the latest fact that it sees counts."""
-    facts, row = known.facts, known.first[account]
-    if row < 0:
-        return False
-    source, guilty = facts[row, SOURCE], False
-    while row < facts.shape[0] and facts[row, ACCOUNT] == account:
-        if facts[row, SOURCE] != source:
-            if guilty:
-                return True
-            source = facts[row, SOURCE]
-        if facts[row, AFTER] < seq and facts[row, SINCE] <= time:
-            guilty = facts[row, GUILTY] == 1
-        row += 1
-    return guilty
-
-
-@kernel
 def _list(
     graph: Graph, table: VertexTable, arrivals: Arrivals, k: Int, seq: Int, which: Int, windows: Int64Array, cap: Int,
     known: Known, search: Search, ints: Any, floats: Any, at: Int,
@@ -293,10 +250,10 @@ def _list(
     # The payment itself is in the sender's list OUT and the receiver's list IN; one to oneself is in none.
     itself = (which == 0 or which == 3) and vertex != party
     time, least = arrivals.time[k], arrivals.least[k]
-    guilty = known.near[account, 0] == FOREVER and _is_known(known, account, seq, time)
+    guilty = known.near[account, 0] == FOREVER and is_known(known, account, seq, time)
     if guilty and which & 1 == 0:
         ints[which >> 1, at] = 1
-    paid = itself and known.near[other, 0] == FOREVER and _is_known(known, other, seq, time)
+    paid = itself and known.near[other, 0] == FOREVER and is_known(known, other, seq, time)
     if paid or known.near[account, head + 1] > max(time - windows[count - 1], least):
         _links(graph, table, arrivals, k, seq, which, windows, cap, known, search, paid, ints, floats, at)
     distance = FAR
@@ -360,7 +317,7 @@ def _links(
         if amount > 0:
             all_low, all_high = add_128(all_low, all_high, np.uint64(amount), ZERO)
         other = table.names[np.int64(graph.links[position, OTHER])]
-        if known.near[other, 0] == FOREVER and _is_known(known, other, seq, time):
+        if known.near[other, 0] == FOREVER and is_known(known, other, seq, time):
             payments += 1
             accounts += seen[other] != stamp
             seen[other] = stamp
@@ -483,6 +440,6 @@ def _touches(
         if search.visits[0] > cap:
             return False
         other = table.names[np.int64(graph.links[position, OTHER])]
-        if known.near[other, 0] == FOREVER and _is_known(known, other, seq, time):
+        if known.near[other, 0] == FOREVER and is_known(known, other, seq, time):
             return True
     return False

@@ -76,6 +76,20 @@ _exposed: Final = {
     "count": (pa.int64(), "payments of the {party} with confirmed launderers"),
     "sum": (pa.float64(), "money of the {party} from or to confirmed launderers, minor units"),
     "share": (pa.float64(), "share of the {party}'s money that was from or to confirmed launderers"),
+    **{
+        f"accounts_{hops}": (pa.int64(), f"confirmed launderers {hops} payments from the {{party}}") for hops in (2, 3)
+    },
+    **{
+        f"count_{hops}": (pa.int64(), f"payments with confirmed launderers {hops} payments from the {{party}}")
+        for hops in (2, 3)
+    },
+    **{
+        f"flow_{hops}": (
+            pa.float64(), f"money, minor units, that can have moved to or from confirmed launderers {hops} payments "
+            "from the {party}",
+        )
+        for hops in (2, 3)
+    },
 }  # fmt: skip
 _exposure: Final = (
     *_both("known_launderer", pa.int64(), "1 where the {party} is a confirmed launderer", "labels, seeds"),
