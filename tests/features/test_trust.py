@@ -120,7 +120,7 @@ def test_changes_lead_where_a_fresh_fit_does(seed: int, direction: str) -> None:
     check_scores(rank, links, seeds)
     for _ in range(4):
         known = [int(node) for node in rank.nodes_]
-        what = generator.integers(0, 3)
+        what = generator.integers(0, 4)
         if what == 0:
             fresh = {int(generator.choice(known)): float(generator.integers(1, 4))}
             rank.add_seeds(fresh)
@@ -129,6 +129,10 @@ def test_changes_lead_where_a_fresh_fit_does(seed: int, direction: str) -> None:
             gone = int(generator.choice(list(seeds)))
             rank.remove_seeds([gone])
             del seeds[gone]
+        elif what == 2 and links:
+            gone = {links[int(place)][:2] for place in generator.integers(0, len(links), 3)}
+            rank.remove_edges(frame([(*pair, 1.0) for pair in sorted(gone)]), exact=bool(generator.integers(0, 2)))
+            links = [link for link in links if link[:2] not in gone]
         else:
             more = random_links(generator, int(generator.integers(1, 6)))
             rank.add_edges(frame(more), exact=bool(generator.integers(0, 2)))
@@ -139,6 +143,43 @@ def test_changes_lead_where_a_fresh_fit_does(seed: int, direction: str) -> None:
     check_scores(rank, links, seeds)
     reached = naive_trust.reached(links if direction == "out" else [(t, s, w) for s, t, w in links], list(seeds))
     assert set(rank.ranking()["node"].to_pylist()) == reached - set(seeds)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["out", "in", "both"]))
+def test_edges_go_as_if_they_had_never_been(seed: int, direction: str) -> None:
+    generator = np.random.default_rng(seed)
+    links = list(dict.fromkeys(link[:2] for link in random_links(generator, 25)))
+    weights = generator.random(len(links)) + 0.1
+    table = frame([(*pair, float(weight)) for pair, weight in zip(links, weights, strict=True)])
+    gone = generator.random(len(links)) < generator.choice([0.3, 1.0])
+    rank = AntiTrustRank(direction=direction, tol=1e-12).fit(table, [0, 3])
+    rank.remove_edges(table.filter(pa.array(gone)))
+    fresh = AntiTrustRank(direction=direction, tol=1e-12).fit(table.filter(pa.array(~gone)), [0, 3])
+    scores = dict(zip(fresh.nodes_.tolist(), fresh.additive_.tolist(), strict=True))
+    assert rank.additive_ == pytest.approx([scores.get(node, 0.0) for node in rank.nodes_.tolist()], abs=1e-10)
+    assert set(rank.ranking()["node"].to_pylist()) == set(fresh.ranking()["node"].to_pylist())
+    rank.add_edges(table.filter(pa.array(gone)))
+    again = AntiTrustRank(direction=direction, tol=1e-12).fit(table, [0, 3])
+    scores = dict(zip(again.nodes_.tolist(), again.additive_.tolist(), strict=True))
+    assert rank.additive_ == pytest.approx([scores[node] for node in rank.nodes_.tolist()], abs=1e-10)
+
+
+def test_what_is_refused_changes_nothing() -> None:
+    rank = AntiTrustRank().fit(PAIR, ["A"])
+    for call in (
+        lambda: rank.add_edges((["A", "C"], ["B", "D"], [1.0, -1.0])),
+        lambda: rank.remove_edges((["A", "B"], ["B", "A"])),
+        lambda: rank.remove_edges((["A", "A"], ["B", "X"])),
+    ):
+        with pytest.raises(RefusedValueError):
+            call()
+    assert rank.nodes_.tolist() == ["A", "B"]
+    assert rank.add_edges((["A"], ["C"])).ranking()["node"].to_pylist() == ["B", "C"]
+
+
+def test_a_graph_that_begins_empty_takes_ids_of_either_kind() -> None:
+    rank = AntiTrustRank().fit(([], []), [7])
+    assert rank.add_edges(([7], [9])).ranking()["node"].to_pylist() == [9]
 
 
 def test_a_preview_changes_nothing_and_is_near() -> None:
@@ -243,6 +284,12 @@ def test_the_ranking_holds_who_is_reached_and_no_one_else() -> None:
         (lambda rank: rank.attribution("X"), RefusedValueError, "'X' is no node"),
         (lambda rank: rank.add_edges(([1], [2])), RefusedTypeError, "ids are of type int64"),
         (lambda rank: rank.add_edges((["A"], ["B"], [-1.0])), RefusedValueError, "negative or not finite"),
+        (lambda rank: rank.add_edges((["A"], ["B"], [1e300])), RefusedValueError, "too large or too small"),
+        (lambda rank: rank.remove_edges((["B"], ["A"])), RefusedValueError, "no edge 'B' -> 'A'"),
+        (lambda rank: rank.remove_edges((["A"], ["X"])), RefusedValueError, "no edge 'A' -> 'X'"),
+        (lambda rank: AntiTrustRank(tol=0.0).fit(PAIR), RefusedValueError, "tol 0.0 is not above 0"),
+        (lambda rank: AntiTrustRank(preview_tol=np.nan).fit(PAIR), RefusedValueError, "preview_tol nan"),
+        (lambda rank: AntiTrustRank().fit((np.array([2**64 - 1], np.uint64), [1])), RefusedValueError, "63 bits"),
         (lambda rank: AntiTrustRank().scores_, UsageError, "no scores yet"),
         (lambda rank: AntiTrustRank().fit("edges"), RefusedTypeError, "edges are of type str"),
         (lambda rank: AntiTrustRank().fit(([1.5], [2.0])), RefusedTypeError, "ids are of type double"),

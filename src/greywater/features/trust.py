@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from greywater.errors import RefusedValueError, UsageError
+from greywater.features.trust_graph import checked_weights
 from greywater.features.trust_nodes import NodeNames, edge_columns, seed_column
 from greywater.features.trust_paths import TrustPath, strongest_paths
 from greywater.features.trust_scores import trust_vectors
-from greywater.features.trust_vector import TrustVector
+from greywater.features.trust_vector import TrustVector, checked_tolerance
 from greywater.kernels.trust_push import take_top
 from greywater.vocab import Float64Array
 
@@ -102,6 +103,8 @@ class AntiTrustRank:
         RefusedTypeError, RefusedValueError
             The edges, the seeds or a parameter cannot be used; the message says which.
         """
+        checked_tolerance(self.tol, "tol")
+        checked_tolerance(self.preview_tol, "preview_tol")
         columns = edge_columns(edges, self.weight)
         names, weight = NodeNames(), columns.weight
         source, target = names.encode(columns.source), names.encode(columns.target)
@@ -263,12 +266,9 @@ class AntiTrustRank:
         pushed with its sign.
         """
         vectors, columns = self._fitted(), edge_columns(edges, self.weight)
-        before = len(self._names)
+        before, half = len(self._names), len(columns.source)
+        weight = checked_weights(np.ones(half) if columns.weight is None else columns.weight)
         both = self._names.encode(pa.concat_arrays([columns.source, columns.target]))
-        half = len(columns.source)
-        weight = np.ones(half) if columns.weight is None else columns.weight
-        if not np.isfinite(weight).all() or (half and float(weight.min()) < 0.0):
-            raise RefusedValueError("a weight is negative or not finite", where="weight", mend="use weights from 0 up")
         kept = weight > 0.0
         source, target, weight = both[:half][kept], both[half:][kept], weight[kept]
         for place, vector in enumerate(vectors):
@@ -281,6 +281,46 @@ class AntiTrustRank:
                 vector.set_weight(np.arange(before, len(self._names)), np.ones(len(self._names) - before))
             vector.push(self.preview_tol, _PREVIEW_LINKS)
         self._added += len(source)
+        if exact:
+            self._settle()
+        return self
+
+    def remove_edges(self, edges: Any, *, exact: bool = True) -> Self:
+        """Take edges away; their nodes stay.
+
+        Parameters
+        ----------
+        edges : as in `fit`
+            Pairs of nodes: whatever leads from the one to the other goes, of parallel edges all. Weights say nothing.
+        exact : bool
+            As of `add_edges`.
+
+        Returns
+        -------
+        AntiTrustRank
+
+        Raises
+        ------
+        RefusedValueError
+            There is no such edge; then nothing changes.
+
+        Examples
+        --------
+        >>> rank = AntiTrustRank(beta=0.8).fit((["ann", "ann"], ["bob", "cleo"]), seeds=["ann"])
+        >>> rank.remove_edges((["ann"], ["bob"])).ranking()["node"].to_pylist(), rank.additive_.round(2).tolist()
+        (['cleo'], [0.2, 0.0, 0.16])
+        """
+        vectors, columns = self._fitted(), edge_columns(edges, None)
+        source, target = self._names.numbers(columns.source), self._names.numbers(columns.target)
+        missing = vectors[0].graph.missing(*((source, target) if self.direction != "in" else (target, source)))
+        if missing is not None:
+            named = f"{columns.source[missing].as_py()!r} -> {columns.target[missing].as_py()!r}"
+            raise RefusedValueError(f"there is no edge {named}", where="edges", mend="name edges that are there")
+        for place, vector in enumerate(vectors):
+            ends = (source, target) if self.direction != "in" and place == 0 else (target, source)
+            one, two = (vector.graph.position[end] for end in ends)
+            vector.remove_links(one, two)
+            vector.push(self.preview_tol, _PREVIEW_LINKS)
         if exact:
             self._settle()
         return self

@@ -11,7 +11,7 @@ from greywater.errors import RefusedValueError
 from greywater.kernels import trust_graph as kernels
 from greywater.vocab import Float64Array, Int64Array
 
-__all__ = ["Lists", "TrustGraph", "checked_links", "trust_graph"]
+__all__ = ["Lists", "TrustGraph", "checked_links", "checked_weights", "trust_graph"]
 
 #: An array that stands for "every link weighs 1".
 NO_WEIGHTS: Final = np.empty(0, np.float64)
@@ -20,6 +20,13 @@ NO_WEIGHTS: Final = np.empty(0, np.float64)
 #: would cost most to move.
 _SLACK: Final = 16
 _LONG: Final = 256
+
+#: Weights above 0 lie between these, so that neither their sum nor a part of it leaves float64.
+_LEAST_WEIGHT: Final = 1e-290
+_MOST_WEIGHT: Final = 1e290
+
+#: What is left of a node's weight when all its links are gone, as a part of what it was, is what sums were rounded by.
+_ROUNDED: Final = 1e-9
 
 
 @dataclass
@@ -71,6 +78,15 @@ class Lists:
             self.listed = np.concatenate([self.listed, np.zeros(more, np.uint32)])
             if len(self.weight):
                 self.weight = np.concatenate([self.weight, np.zeros(more)])
+
+    def remove(self, owner: int, neighbours: Any) -> None:
+        """Take every link from one node to any of int[k] neighbours out of its list."""
+        begin, end = int(self.start[owner]), int(self.stop[owner])
+        kept = np.flatnonzero(~np.isin(self.listed[begin:end], neighbours)) + begin
+        self.stop[owner] = begin + len(kept)
+        self.listed[begin : begin + len(kept)] = self.listed[kept]
+        if len(self.weight):
+            self.weight[begin : begin + len(kept)] = self.weight[kept]
 
     def grow(self, nodes: int) -> None:
         """Give `nodes` more nodes an empty list."""
@@ -148,6 +164,13 @@ class TrustGraph:
         self.leaving.grow(nodes)
         self._scale = {}
 
+    def missing(self, source: Any, target: Any) -> int | None:
+        """The first place of int32[k] -> int32[k], nodes by their own numbers, that is no link; None = all are."""
+        for place, (one, two) in enumerate(zip(source.tolist(), target.tolist(), strict=True)):
+            if min(one, two) < 0 or self.position[two] not in self.leaving.of(int(self.position[one]))[0]:
+                return place
+        return None
+
     def insert(self, source: Any, target: Any, weight: Float64Array) -> None:
         """Add links between new numbers int32[k] -> int32[k] of weight float64[k]."""
         if not len(self.leaving.weight) and (weight != 1.0).any():
@@ -159,6 +182,20 @@ class TrustGraph:
         for beta, scale in self._scale.items():
             scale[source] = beta / self.total[source]
         self.ordered = False
+
+    def remove(self, source: Any, target: Any) -> None:
+        """Take away all links between pairs of new numbers int32[k] -> int32[k]; the order of the nodes stays right."""
+        for lists, owners, neighbours in ((self.leaving, source, target), (self.entering, target, source)):
+            order = np.argsort(owners, kind="stable")
+            each, begin = np.unique(owners[order], return_index=True)
+            for owner, gone in zip(each.tolist(), np.split(neighbours[order], begin[1:]), strict=True):
+                before = float(lists.of(owner)[1].sum())
+                lists.remove(owner, gone)
+                if lists is self.leaving:
+                    held = self.total[owner] - before
+                    held = held if held > _ROUNDED * self.total[owner] else 0.0
+                    self.total[owner] = held + float(lists.of(owner)[1].sum())
+        self._scale = {}
 
 
 def checked_links(source: Any, target: Any, weight: Float64Array | None, nodes: int) -> tuple[Any, Any, Float64Array]:
@@ -194,15 +231,28 @@ def checked_links(source: Any, target: Any, weight: Float64Array | None, nodes: 
             )
     if weight is None or not len(weight):
         return source, target, NO_WEIGHTS
-    weight = np.ascontiguousarray(weight, np.float64)
-    if not np.isfinite(weight).all() or float(weight.min()) < 0.0:
-        raise RefusedValueError(
-            "a weight is negative or not finite", where="weight of a trust graph", mend="use finite weights from 0 up"
-        )
+    weight = checked_weights(np.ascontiguousarray(weight, np.float64))
     if float(weight.min()) == 0.0:
         kept = weight > 0.0
         source, target, weight = source[kept], target[kept], weight[kept]
     return source, target, weight
+
+
+def checked_weights(weight: Float64Array) -> Float64Array:
+    """The weights of links float64[m] themselves where they can be used."""
+    if not len(weight):
+        return weight
+    if not np.isfinite(weight).all() or float(weight.min()) < 0.0:
+        raise RefusedValueError(
+            "a weight is negative or not finite", where="weight of a trust graph", mend="use finite weights from 0 up"
+        )
+    if float(weight.max()) > _MOST_WEIGHT or float(weight.min(where=weight > 0.0, initial=1.0)) < _LEAST_WEIGHT:
+        raise RefusedValueError(
+            "a weight is too large or too small to be added up",
+            where="weight of a trust graph",
+            mend=f"use weights of {_LEAST_WEIGHT:g} to {_MOST_WEIGHT:g}: only their proportion counts",
+        )
+    return weight
 
 
 def trust_graph(

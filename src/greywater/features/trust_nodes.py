@@ -53,7 +53,7 @@ class NodeNames:
 
     def encode(self, ids: pa.Array) -> Any:
         """Numbers int32[m] of ids; unknown ones get the next numbers."""
-        if self._names is None:
+        if self._names is None or not len(self._names):
             encoded = ids.dictionary_encode()
             self._names = encoded.dictionary
             return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
@@ -196,6 +196,8 @@ def _ids(values: Any, where: str) -> pa.Array:
     if values.null_count:
         raise RefusedValueError("an id is missing", where=where, mend="give every edge and seed its ids")
     if pa.types.is_integer(values.type):
+        if pa.types.is_uint64(values.type) and len(values) and pc.max(values).as_py() >= 2**63:
+            raise RefusedValueError("an id has more than 63 bits", where=where, mend="give such ids as text")
         return values.cast(pa.int64())
     if pa.types.is_floating(values.type) and len(values) and bool(pc.all(pc.equal(pc.floor(values), values)).as_py()):
         return values.cast(pa.int64())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from greywater.kernels import trust_push as kernels
 from greywater.kernels.trust_push import Front
 from greywater.vocab import Float64Array
 
-__all__ = ["TrustVector", "checked_beta"]
+__all__ = ["TrustVector", "checked_beta", "checked_tolerance"]
 
 #: Each round of pushes moves residuals down to this part of the round before.
 _FINER: Final = 0.1
@@ -28,6 +29,15 @@ def checked_beta(beta: float) -> float:
             mend="use 0.85: the part of a score that is passed on",
         )
     return float(beta)
+
+
+def checked_tolerance(tol: float, name: str) -> float:
+    """A tolerance itself where it is above 0."""
+    if not tol > 0.0:
+        raise RefusedValueError(
+            f"{name} {tol!r} is not above 0", where=name, mend="use 1e-8: the error that the scores may have"
+        )
+    return float(tol)
 
 
 class TrustVector:
@@ -58,7 +68,7 @@ class TrustVector:
 
     def solve(self, tol: float) -> Solution:
         """Bring the scores within `tol` of the exact ones, from where they are."""
-        return solve(self.graph, self.inflow, self.score, beta=self.beta, tol=tol)
+        return solve(self.graph, self.inflow, self.score, beta=self.beta, tol=checked_tolerance(tol, "tol"))
 
     def set_weight(self, nodes: Any, weight: Float64Array) -> None:
         """Weigh seeds int[k] anew, float64[k]; the scores follow by `push` or `solve`."""
@@ -69,6 +79,14 @@ class TrustVector:
 
     def add_links(self, source: Any, target: Any, weight: Float64Array) -> None:
         """Add links int32[k] -> int32[k]; the scores follow by `push` or `solve`."""
+        self._change(source, lambda: self.graph.insert(source, target, weight))
+
+    def remove_links(self, source: Any, target: Any) -> None:
+        """Take away all links between pairs int32[k] -> int32[k]; the scores follow by `push` or `solve`."""
+        self._change(source, lambda: self.graph.remove(source, target))
+
+    def _change(self, source: Any, change: Callable[[], None]) -> None:
+        """Change links that leave some nodes, and note the exact residual."""
         front, lists = self._open_front(), self.graph.leaving
         changed = np.unique(source)
         for sign in (-1.0, 1.0):
@@ -77,7 +95,7 @@ class TrustVector:
                 self.graph.scale(self.beta), self.score, sign, front,
             )  # fmt: skip
             if sign < 0.0:
-                self.graph.insert(source, target, weight)
+                change()
 
     def grow(self, nodes: int) -> None:
         """Add nodes that nothing touches yet."""
