@@ -61,6 +61,12 @@ class Column:
         return self.score(X) >= self.demanded_from
 
 
+class Taught(Column):
+    """A part that cannot do without labels."""
+
+    needs_labels = True
+
+
 class Rules(Column):
     """A part with two scores."""
 
@@ -165,14 +171,36 @@ def test_an_anomaly_score_fades_as_labels_come() -> None:
     weights = []
     for positives in (0, 6, 12, 40):
         y = np.zeros(600, np.int64)
+        y[0] = 1
         few = np.zeros(4_000, np.int64)
         few[np.flatnonzero(told)[:positives]] = 1
         # The anomaly score is the one that knows: only its cap holds it back.
-        parts: dict[str, Any] = {"isolation": Column("good"), "trust": Column("noise")}
+        parts: dict[str, Any] = {"isolation": Column("good"), "boosted": Taught("noise")}
         hybrid = Hybrid(parts, HybridParameters(stop_share=1.0)).fit(X, y, validation=Validation(later, few))
         weights.append(hybrid.card["scores"][0]["weight"])
-    assert weights[0] == 0.5
+    assert weights[0] == pytest.approx(0.5 * 19 / 20)
     assert weights[0] >= weights[1] > weights[2] > weights[3] == 0
+
+
+@pytest.mark.parametrize("boosted", ["left out", "nothing learned"])
+def test_an_anomaly_score_stays_where_nothing_learned_from_the_labels(boosted: str) -> None:
+    X, _ = made(600, 1)
+    X = TableRows(X.take(np.arange(600)).append_column("flat", pa.array(np.zeros(600))))
+    later, told = made(4_000, 2)
+    later = TableRows(later.take(np.arange(4_000)).append_column("flat", pa.array(np.zeros(4_000))))
+    y = np.zeros(600, np.int64)
+    y[0] = boosted != "left out"
+    parts: dict[str, Any] = {"boosted": Taught("flat"), "isolation": Column("good"), "rules": Column("noise")}
+    hybrid = Hybrid(parts).fit(X, y, validation=Validation(later, told))
+    assert tuple(hybrid.parts) == tuple(parts)[boosted == "left out" :]
+    assert average_precision(told, hybrid.score(later)) >= average_precision(told, parts["isolation"].score(later))
+
+
+@pytest.mark.parametrize("y", [np.full(600, np.nan), np.full(600, 2), np.zeros(599)])
+def test_labels_that_are_none_are_refused(y: Any) -> None:
+    X, _ = made(600, 1)
+    with pytest.raises(DetectorError, match="label"):
+        columns_hybrid("good").fit(X, y)
 
 
 def test_several_scores_of_one_part_and_what_it_demands() -> None:
@@ -213,7 +241,8 @@ def test_real_rules_beside_trees(tmp_path: Path) -> None:
 
 def test_a_part_without_weight_is_not_asked_and_changes_no_bit() -> None:
     (X, y), (later, told), (test, _) = made(500, 1), made(6_000, 2), made(500, 3)
-    hybrid = columns_hybrid("good", "isolation").fit(renamed(X), y, validation=Validation(renamed(later), told))
+    parts: dict[str, Any] = {"good": Taught("good"), "isolation": Column("isolation")}
+    hybrid = Hybrid(parts).fit(renamed(X), y, validation=Validation(renamed(later), told))
     assert [each["weight"] > 0 for each in hybrid.card["scores"]] == [True, False]
     whole = hybrid._known().combination.score(hybrid.part_scores(renamed(test)))
     hybrid._parts["isolation"].score = None  # type: ignore[method-assign, assignment]

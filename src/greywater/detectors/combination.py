@@ -122,7 +122,7 @@ class Combination:
         positives: int,
         known_since: Int64Array | None = None,
         as_of: int | None = None,
-        learned: Collection[str] = (),
+        learned: Collection[str] | None = None,
     ) -> Self:
         """Learn the weights from payments that are later than those the parts learned from.
 
@@ -144,22 +144,24 @@ class Combination:
             When each label became known, microseconds since 1970.
         as_of : int, optional
             The moment of fitting: a label that was not known by then counts as none.
-        learned : collection of str
-            Scores of parts that learned from labels.
+        learned : collection of str, optional
+            Scores of parts that learned from labels. Where none of them says anything, anomaly scores do not fade:
+            nothing else knows what the labels would have taught. Left out: they fade.
         """
         truth = np.asarray(y, np.int64)
         if known_since is not None and as_of is not None:
             truth = np.where(np.asarray(known_since) <= as_of, truth, 0)
         scales = tuple(RankScale.fit(scores.of(name)) for name in scores.names)
         levels = np.column_stack([scale(scores.of(name)) for name, scale in zip(scores.names, scales, strict=True)])
-        share = anomaly_share(positives, parameters.fade_labels)
+        taught = np.array([name in (learned or ()) for name in scores.names])
+        speaks = learned is None or bool((levels[:, taught] != levels[:1, taught]).any())
+        share = anomaly_share(positives if speaks else 0, parameters.fade_labels)
         prior = np.array([parameters.weight(name) for name in scores.names])
         cap = np.full(len(prior), np.inf)
         for place, name in enumerate(scores.names):
             if parameters.fades(name):
                 prior[place] *= share
                 cap[place] = prior[place]
-        taught = np.array([name in learned for name in scores.names])
         if taught.any() and int(truth.sum()) < parameters.least_positives <= parameters.fade_labels <= positives:
             only = np.where(taught, prior, 0.0)
             _, bias = fit_weights(levels, truth, only, only, np.inf)

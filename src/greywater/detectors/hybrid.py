@@ -27,6 +27,7 @@ from greywater.detectors.saved import (
     plain,
     read_folder,
     refuse_other_columns,
+    refuse_unusable_labels,
     refuse_unusable_validation,
     write_folder,
 )
@@ -176,6 +177,8 @@ class Hybrid(FittedFace[_Fitted]):
             No part can be fitted, or columns or labels do not fit.
         """
         refuse_unusable_validation(X, validation)
+        if y is not None:
+            refuse_unusable_labels(X, np.asarray(y), "y")
         labelled = y is not None and 0 < int(np.sum(y)) < len(y)
         stopping, later = _halves(validation, self._parameters.stop_share)
         notes: list[str] = []
