@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -145,6 +146,21 @@ def test_json_and_csv_hold_every_alert(desk: Desk, outcome: PrioritiseOutcome, t
     rows = list(csv.DictReader(io.StringIO((tmp_path / "ranked.csv").read_text())))
     assert [row["alert_id"] for row in rows] == [alert.alert_id for alert in outcome.alerts]
     assert float(rows[0]["probability"]) == outcome.alerts[0].probability
+
+
+def test_no_text_of_the_csv_is_a_formula(outcome: PrioritiseOutcome) -> None:
+    hostile = replace(
+        outcome.alerts[0],
+        alert_id='=HYPERLINK("http://x")',
+        customer="-12",
+        rule="@sum",
+        reasons=("+1", "-2"),
+        score=-0.5,
+    )
+    row = next(csv.DictReader(io.StringIO(replace(outcome, alerts=(hostile,)).to_csv())))
+    assert (row["alert_id"], row["customer"], row["rule"]) == ('\'=HYPERLINK("http://x")', "-12", "'@sum")
+    assert (row["reasons"], row["score"]) == ("'+1; -2", "-0.5")
+    assert replace(outcome, alerts=(hostile,)).to_json()["alerts"][0]["alert_id"] == hostile.alert_id
 
 
 def test_without_outcomes_ranks_are_fused_and_that_is_said(desk: Desk, outcome: PrioritiseOutcome) -> None:

@@ -30,6 +30,7 @@ from greywater.desk.ranking import CandidateFacts, RankedAlert, Ranking, rank_al
 from greywater.desk.rollup import Candidate
 from greywater.errors import EmptyInputError, FormatError
 from greywater.formats.synthaml import is_synthaml
+from greywater.formats.text import for_spreadsheets
 from greywater.stores.durable import write_whole_text
 from greywater.vocab import Actor, Float64Array, Int64Array, Progress
 
@@ -137,13 +138,13 @@ class PrioritiseOutcome:
         }
 
     def to_csv(self) -> str:
-        """One line an alert, in the order of the queue, with a header."""
+        """One line an alert, in the order of the queue, with a header; no text is a formula to a spreadsheet."""
         target = io.StringIO()
         writer = csv.writer(target, lineterminator="\n")
         writer.writerow(COLUMNS)
         for alert in self.alerts:
             row = {**vars(alert), "reasons": "; ".join(alert.reasons)}
-            writer.writerow(["" if row[name] is None else row[name] for name in COLUMNS])
+            writer.writerow([_cell(row[name]) for name in COLUMNS])
         return target.getvalue()
 
 
@@ -185,6 +186,12 @@ def prioritise(
             evidence = _recorded(actor, settings, request, book, told)
         detail.update(alerts=len(book.ids), decided=len(book.decided))
         return _rank(settings, request, book, evidence, SYNTHAML if synthaml is not None else GENERAL, told)
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    return for_spreadsheets(value) if isinstance(value, str) else value
 
 
 def write_csv(actor: Actor, settings: Settings, outcome: PrioritiseOutcome, path: Path) -> None:

@@ -30,6 +30,7 @@ from greywater.detectors.metrics import PaymentMeasures, measure_payments
 from greywater.detectors.part_scores import PartScores
 from greywater.detectors.saved import DESCRIPTION, plain
 from greywater.errors import DetectorError, EmptyInputError, UsageError
+from greywater.formats.text import for_spreadsheets
 from greywater.stores.blocks import FeatureBlocks
 from greywater.stores.durable import store_errors
 from greywater.vocab import Actor, Progress
@@ -211,7 +212,8 @@ def score(actor: Actor, settings: Settings, request: ScoreRequest, progress: Pro
             if request.out.suffix.lower() == ".parquet":
                 pq.write_table(table, request.out)
             else:
-                pa_csv.write_csv(table, request.out)
+                ids = pa.array([for_spreadsheets(name) for name in table["tx_id"].to_pylist()], pa.string())
+                pa_csv.write_csv(table.set_column(0, "tx_id", ids), request.out)
     return Scored(model, detector.kind, table)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,12 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["as_text", "decode", "map_codes", "shorten", "shown_columns", "text_bytes"]
+__all__ = ["as_text", "decode", "for_spreadsheets", "map_codes", "shorten", "shown_columns", "text_bytes"]
 
 #: How many characters of a bad value are kept.
 VALUE_LENGTH: Final = 200
 #: Of the names of columns in a message: how many, and how many characters of each.
 MOST_NAMES, LONGEST_NAME = 20, 40
+#: What a spreadsheet takes for the beginning of a formula, and what is a plain number all the same.
+_formula: Final = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_plain_number: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
 def as_text(column: pa.Array) -> pa.Array:
@@ -39,6 +43,20 @@ def as_text(column: pa.Array) -> pa.Array:
     if pa.types.is_floating(kind):
         return pa.array([None if value is None else _number(value) for value in column.to_pylist()], pa.string())
     return column.cast(pa.string())
+
+
+def for_spreadsheets(text: str) -> str:
+    """A cell of a CSV file that people open: an apostrophe before what a spreadsheet would run as a formula.
+
+    Names of accounts, customers and rules come from outside. Plain numbers ("-12") are left as they are (OWASP, CSV
+    Injection).
+
+    Examples
+    --------
+    >>> [for_spreadsheets(text) for text in ("A7", "-12", "=HYPERLINK(1)", "@sum", "-1+1")]
+    ['A7', '-12', "'=HYPERLINK(1)", "'@sum", "'-1+1"]
+    """
+    return f"'{text}" if _formula.match(text) and not _plain_number.fullmatch(text) else text
 
 
 def decode(column: pa.Array) -> tuple[pa.Array, NDArray[np.intp]]:
