@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,8 @@ def test_tune_by_what_reviewers_said(bank: Settings, tmp_path: Path) -> None:
     tuned = tune_rule(Actor(), bank, request).tuned
     judged = {band.value: (band.judged, band.laundering) for band in tuned.bands}
     assert judged == {600.0: (1, 0), 500: (0, 0), 400.0: (1, 1), 300.0: (1, 1)}
+    said.write_bytes(b"\xef\xbb\xbf" + said.read_bytes())  # as spreadsheets write it
+    assert tune_rule(Actor(), bank, request).tuned.bands == tuned.bands
     said.write_text("tx_id,label\nt3,maybe\n")
     with pytest.raises(FormatError, match="line 2"):
         tune_rule(Actor(), bank, request)
@@ -219,6 +222,11 @@ def test_what_cannot_be_tuned(bank: Settings, tmp_path: Path, rule: str, paramet
         tune_rule(
             Actor(), bank, TuneRequest(rule, parameter, low, "0.9" if low == "0" else "99", place=RulePlace(path))
         )
+
+
+def test_a_back_test_of_no_time_is_refused(bank: Settings) -> None:
+    with pytest.raises(UsageError, match="the stretch of time is empty"):
+        run_back_test(Actor(), bank, BackTestRequest(begin=datetime(2024, 2, 1), end=datetime(2024, 1, 1)))
 
 
 def test_who_may(bank: Settings) -> None:

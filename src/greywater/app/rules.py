@@ -154,6 +154,9 @@ def run_back_test(
     """
     told = progress or Silent()
     require(actor, "read_labels")
+    begin_us, end_us = _micros(request.begin), _micros(request.end)
+    if begin_us is not None and end_us is not None and begin_us >= end_us:
+        raise UsageError("the stretch of time is empty", where="--from, --to", mend="let --from be earlier than --to")
     with (
         audited(settings, actor, "read_features", "back-test of rules") as detail,
         open_project(settings, actor) as project,
@@ -162,7 +165,7 @@ def run_back_test(
         if request.rules:
             rules = rules.only(request.rules)
         log, history, _, _ = _history(project, rules, told)
-        result = back_test(log, history, history.between(_micros(request.begin), _micros(request.end)))
+        result = back_test(log, history, history.between(begin_us, end_us))
         detail.update(rules=rules.fingerprint, evaluated=len(result.rules), payments=result.payments)
     return result
 
@@ -283,7 +286,7 @@ def _outcomes(project: Project, path: Path | None, replayed: Replayed) -> Int64A
         return None
     said: dict[str, int] = {}
     try:
-        with path.open(encoding="utf-8", newline="") as source:
+        with path.open(encoding="utf-8-sig", newline="") as source:
             reader = csv.DictReader(source)
             if not {"tx_id", "label"} <= set(reader.fieldnames or ()):
                 raise FormatError("the outcomes have no columns tx_id and label", where=str(path), mend="name them so")

@@ -175,6 +175,15 @@ def test_a_parameter_that_is_looser_when_smaller_and_the_other_way_round() -> No
         tune(kept, "share", values, [np.arange(at, at + 5) for at in range(5)], lambda drawn: y[drawn])
 
 
+def test_samples_that_cannot_be_drawn_are_refused() -> None:
+    for wrong in ({"seed": -1}, {"sample": 0}, {"worth": float("nan")}):
+        with pytest.raises(UsageError, match="--seed"):
+            tune(
+                rule("fans", "count >= $senders", parameters=(SENDERS,)), "senders", (3, 5, 7),
+                [np.arange(30), np.arange(20), np.arange(10)], lambda drawn: np.zeros(len(drawn), np.int64), **wrong,
+            )  # fmt: skip
+
+
 def test_values_that_are_tried() -> None:
     assert grid_of(SENDERS, 3, 9, 3) == (3, 5, 6, 9)
     assert grid_of(SHARE, 0, 1, 3) == (0.0, 0.5, 1.0)
@@ -185,6 +194,8 @@ def test_values_that_are_tried() -> None:
     tried = variants(rule("fans", "count >= $senders", parameters=(SENDERS,)), "senders", (3, 4))
     assert [each.parameters[0].value for each in tried] == [3, 4]
     assert len({each.id for each in tried}) == 2
+    longest = rule(f"{'a' * 55}-bcdefghi", "count >= $senders", parameters=(SENDERS,))
+    assert len({each.id for each in variants(longest, "senders", (3, 4))}) == 2
 
 
 def test_the_change_record_holds_what_an_examiner_asks_for() -> None:

@@ -11,6 +11,7 @@ from greywater.errors import UsageError
 from greywater.features.expressions.tokens import Parameter
 from greywater.features.requests import LONGEST_WINDOW
 from greywater.features.window_labels import window_label
+from greywater.vocab import MAX_AMOUNT
 
 __all__ = ["ABOUT", "STATES", "About", "Origin", "Rule", "RuleParameter", "State", "Value", "size_of", "weight_of"]
 
@@ -97,6 +98,12 @@ class RuleParameter:
                 f"parameter {self.name} is {str(value)[:40]!r}, which is not {wanted}",
                 where=where,
                 mend=f"give {wanted}",
+            )
+        if not isinstance(value, str) and abs(value) > MAX_AMOUNT:
+            raise UsageError(
+                f"parameter {self.name} = {str(value)[:40]} is larger than any amount or count",
+                where=where,
+                mend=f"give at most {MAX_AMOUNT}",
             )
         if not size_of(self.least) <= size_of(value) <= size_of(self.most):
             raise UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -176,6 +177,8 @@ def _parameter(name: str, table: Mapping[str, Any], where: str) -> RuleParameter
                 where=place,
                 mend='give numbers, or of unit "time" texts such as "48h"',
             )
+        if not isinstance(value, str) and word in ("least", "most") and math.isnan(value):
+            raise FormatError(f"{word} is no number", where=place, mend="give the bounds of the parameter")
     try:
         for value in kinds.values():
             size_of(value)

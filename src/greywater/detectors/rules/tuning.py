@@ -17,6 +17,8 @@ __all__ = ["Band", "Tuned", "change_record", "grid_of", "tune", "variants"]
 
 #: Grid points that are tried, at most.
 MOST_POINTS: Final = 101
+#: Characters that the id of a rule keeps in those of its variants.
+_STEM: Final = 56
 _units: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
@@ -112,7 +114,7 @@ def grid_of(parameter: RuleParameter, low: Value, high: Value, steps: int) -> tu
 def variants(rule: Rule, parameter: str, values: Sequence[Value]) -> tuple[Rule, ...]:
     """The rule with each value of a parameter, under ids of their own."""
     return tuple(
-        replace(rule.with_parameters({parameter: value}), id=f"{rule.id}-{place}", state="on")
+        replace(rule.with_parameters({parameter: value}), id=f"{rule.id[:_STEM].rstrip('-')}-{place}", state="on")
         for place, value in enumerate(values)
     )
 
@@ -155,9 +157,11 @@ def tune(
         The hits do not move one way with the parameter.
     """
     given = next(each for each in rule.parameters if each.name == parameter)
-    if not 0 < worth < 1 or sample < 1:
+    if not 0 < worth < 1 or sample < 1 or seed < 0:
         raise UsageError(
-            f"worth = {worth}, sample = {sample}", where="--worth, --sample", mend="give 0 < worth < 1 and a sample"
+            f"worth = {worth}, sample = {sample}, seed = {seed}",
+            where="--worth, --sample, --seed",
+            mend="give 0 < worth < 1, a sample, and a seed from 0 up",
         )
     order = list(range(len(values)))
     if len(hits[0]) > len(hits[-1]):
