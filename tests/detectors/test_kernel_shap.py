@@ -153,3 +153,12 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(DetectorError):
         kernel_shap(twisted, np.ones((1, 3)), np.zeros((1, 3)), groups=np.zeros(2, np.int64))
     assert EXACT_UP_TO >= 10
+
+
+def test_an_infinite_value_leaves_no_hole() -> None:
+    row = np.array([[np.inf, *[1.0] * 19]])
+    found = kernel_shap(
+        lambda X: np.nan_to_num(X, posinf=5.0).sum(axis=1), row, np.zeros((2, 20)), groups=np.arange(20) // 10
+    )
+    assert np.isfinite(found).all()
+    assert found.sum() == pytest.approx(24.0)

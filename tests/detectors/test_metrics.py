@@ -169,3 +169,9 @@ def test_unusable_settings_are_refused() -> None:
         metrics.best_cost_threshold(y, score, cost_missed=-1, cost_wasted=1)
     with pytest.raises(DetectorError, match="outside"):
         metrics.calibration(y, np.array([0.5, 1.5]))
+
+
+@pytest.mark.parametrize("floor", [1.5, -0.1, float("nan")])
+def test_a_recall_that_cannot_be_is_refused(floor: float) -> None:
+    with pytest.raises(DetectorError, match="recall floor"):
+        metrics.alerts_saved(np.array([0, 1]), np.array([0.1, 0.2]), [floor])

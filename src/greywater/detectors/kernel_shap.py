@@ -25,6 +25,9 @@ COALITIONS: Final = 2_048
 #: Rows scored in one call.
 CALL_ROWS: Final = 16_384
 
+#: Spreads beyond which a value is no farther: an infinite one leaves its neighbours a share.
+_FARTHEST: Final = 1e12
+
 Score = Callable[[Float64Array], Float64Array]
 BoolArray = NDArray[np.bool_]
 
@@ -270,7 +273,7 @@ def _shares(member: BoolArray, row: Float64Array, background: Float64Array) -> F
         return member.astype(np.float64)
     spread = np.nan_to_num(np.nanstd(np.where(np.isnan(background), 0.0, background), axis=0))
     middle = np.median(np.where(np.isnan(background), 0.0, background), axis=0)
-    far = np.abs(np.nan_to_num(row) - middle) / np.where(spread > 0, spread, 1.0) + 1e-9
+    far = np.minimum(np.abs(np.nan_to_num(row) - middle) / np.where(spread > 0, spread, 1.0), _FARTHEST) + 1e-9
     mass = np.where(member, far[None, :], 0.0)
     shares: Float64Array = mass / mass.sum(axis=1, keepdims=True)
     return shares

@@ -388,6 +388,9 @@ def alerts_saved(
     0.5
     """
     y, score = _checked(y, score)
+    for floor in floors:
+        if not 0 <= floor <= 1:
+            raise DetectorError(f"the recall floor {floor} is not in [0, 1]", mend="give a share such as 0.95")
     true_positive, false_positive, values = _curve(y, score)
     if not len(values) or not true_positive[-1]:
         return ()
