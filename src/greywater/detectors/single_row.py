@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, Self
 
 import numpy as np
@@ -17,6 +18,7 @@ from greywater.vocab import Float64Array, Int64Array
 
 __all__ = ["TreeArrays"]
 
+FLOAT64: Final = np.dtype(np.float64)
 #: Rows a thread takes at a time.
 SHARE: Final = 4_096
 #: LightGBM's decision_type: bit 0 = categories, bit 1 = not defined goes left, bits 2 and 3 = how NaN is met.
@@ -174,13 +176,23 @@ class TreeArrays:
         >>> TreeArrays.from_lightgbm(text).margin(np.array([2.0]))
         0.5
         """
+        if row.shape != self._shape or row.dtype != FLOAT64:
+            raise _other_width(self.features, row.shape)
+        walk, arrays = self._walker
+        return float(walk(row, *arrays))
+
+    @cached_property
+    def _shape(self) -> tuple[int]:
+        """Of one row."""
+        return (self.features,)
+
+    @cached_property
+    def _walker(self) -> tuple[Callable[..., float], tuple[Any, ...]]:
+        """The kernel for one row, and what it takes beside it; looked up once, for that takes long beside its work."""
         from greywater.kernels.boosted_trees import row_margin
 
-        if row.shape != (self.features,) or row.dtype != np.float64:
-            raise _other_width(self.features, row.shape)
-        total = np.full(1, self.start, self.leaf.dtype)
-        row_margin(row, self.roots, self.feature, self.limit, self.child, self.leaf, total)
-        return float(total[0])
+        start = self.leaf.dtype.type(self.start)
+        return row_margin, (self.roots, self.feature, self.limit, self.child, self.leaf, start)
 
 
 def _other_width(features: int, shape: tuple[int, ...]) -> DetectorError:
