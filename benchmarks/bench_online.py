@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numba
 import numpy as np
 import pyarrow as pa
 
@@ -220,6 +221,28 @@ def windows(payments: int) -> list[tuple[str, str]]:
     return lines
 
 
+@numba.njit  # type: ignore[misc]
+def _walk(after: Int64Array, steps: int) -> int:
+    place = 0
+    for _ in range(steps):
+        place = after[place]
+    return place
+
+
+def memory_latency(megabytes: int = 32, steps: int = 500_000) -> float:
+    """Nanoseconds for one read that depends on the one before, at random over so much memory: what look-ups are."""
+    lines = np.random.default_rng(1).permutation(megabytes * 2**20 // 64) * 8
+    after = np.zeros(len(lines) * 8, np.int64)
+    after[lines] = np.roll(lines, -1)
+    _walk(after, 1)
+    rounds = []
+    for _ in range(ROUNDS):
+        begun = time.perf_counter()
+        _walk(after, steps)
+        rounds.append((time.perf_counter() - begun) / steps)
+    return min(rounds) * 1e9
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--entities", type=int, default=100_000)
@@ -254,7 +277,8 @@ def main() -> None:
     head = ("store", "rows/s of CPU loaded", "us, 1 entity", "us, 100", "us, 100 as a matrix", "against LMDB")
     text = f"{given.entities:,} entities of {FEATURES} float64 features, keys at random, medians of single calls in "
     text += f"the quietest of {ROUNDS} rounds. "
-    text += f"{load_average}\n\n"
+    text += f"{load_average} A read from memory that depends on the one before, at random over 32 MB, took "
+    text += f"{memory_latency():.0f} ns, and {memory_latency(1):.0f} ns over 1 MB.\n\n"
     text += table(head, lines) + "\n\nWindow values of an account:\n\n"
     text += table(("what", ""), windows(given.payments))
     write_section("Online vectors", text)

@@ -282,6 +282,15 @@ def test_a_long_key_is_hashed_and_a_text_key_read_as_any() -> None:
         assert keys.reader()(text) == keys.of({"a": text}) == keys.of_columns(pa.table({"a": [text]}))[0]
 
 
+@given(st.lists(st.one_of(st.text(max_size=5), st.text(min_size=600, max_size=610), st.just("a\0k"), st.none())))
+def test_keys_of_many_are_those_of_each(texts: list[str | None]) -> None:
+    keys = EntityKeys(("a",), ("string",))
+    entities: list[dict[str, str | None] | str] = [
+        {"a": text} if place % 2 else text or "" for place, text in enumerate(texts)
+    ]
+    assert keys.of_many(entities) == [keys.of(one) for one in entities]
+
+
 values = {
     "bool": st.booleans(), "int8": st.integers(-128, 127), "int16": st.integers(-(2**15), 2**15 - 1),
     "int32": st.integers(-(2**31), 2**31 - 1), "int64": st.integers(-(2**63), 2**63 - 1),

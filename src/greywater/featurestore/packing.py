@@ -117,9 +117,11 @@ class EntityKeys:
         if self.dtypes == ("string",):
             column = self.columns[0]
             try:
-                found = [b"k" + (one if type(one) is str else one[column]).encode() for one in entities]  # type: ignore
-                if max(map(len, found), default=0) <= LONG_KEY:
-                    return found
+                texts: list[Any] = [one if type(one) is str else one[column] for one in entities]  # type: ignore[index]
+                # Encoded at once: a call for each would take as long as half the look-up.
+                found = ("k" + "\0k".join(texts)).encode().split(b"\0")
+                if len(found) == len(texts) and max(map(len, found)) <= LONG_KEY:
+                    return found  # type: ignore[return-value]
             except (KeyError, TypeError, AttributeError, UnicodeEncodeError):
                 pass
         return [self.of(one) for one in entities]
