@@ -227,6 +227,31 @@ def test_protected_attributes_go_into_views_where_the_project_allows_it(tmp_path
     create_features(actor, settings.with_(allow_protected=True), tmp_path / "features.toml")
 
 
+def test_a_model_is_bound_to_its_view_and_its_alerts_lead_back_to_the_file(
+    said: Callable[..., Any], tmp_path: Path
+) -> None:
+    begun(said, tmp_path)
+    said(
+        "training-set", "make", "risk", str(tmp_path / "labels.csv"), "--name", "spring", "--from", "2024-01-01",
+        "--to", "2024-04-01", "--split", "none", "--out", str(tmp_path / "spring"),
+    )  # fmt: skip
+    words = ("--team", "monitoring", "--training-set", "spring")
+    with pytest.raises(SystemExit, match="keeps no model 'boosted-7'"):
+        said("features", "bind", "risk", "boosted-7", *words)
+    with pytest.raises(SystemExit, match="no training set 'autumn' of view risk@1"):
+        said("features", "bind", "risk", "boosted-7", "--fingerprint", "ab12", "--training-set", "autumn")
+    assert said("features", "bind", "risk", "boosted-7", "--fingerprint", "ab12", *words)["fingerprint"] == "ab12"
+    kept = Settings(store=tmp_path / "store").project_folder / "models" / "hybrid-9"
+    kept.mkdir(parents=True)
+    (kept / "detector.json").write_text("{}")
+    assert len(said("features", "bind", "risk@1", "hybrid-9")["fingerprint"]) == 64
+    used = {one["feature"]: one for one in said("features", "usage")["by_feature"]}
+    assert (used["score"]["models"], used["score"]["teams"]) == (["boosted-7", "hybrid-9"], ["monitoring"])
+    nodes = [one["name"] for one in said("features", "lineage", "model", "boosted-7")["nodes"]]
+    assert nodes[0].startswith("rows.csv ")
+    assert nodes[1:] == ["credit@1#0", "risk@1", "spring@1", "boosted-7"]
+
+
 def test_drift_of_an_empty_window_is_refused(said: Callable[..., Any], tmp_path: Path) -> None:
     begun(said, tmp_path)
     with pytest.raises(SystemExit, match="is empty"):

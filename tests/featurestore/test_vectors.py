@@ -327,3 +327,15 @@ def test_every_dtype_comes_back(data: st.DataObject, dtypes: list[str], n: int) 
     if "string" not in dtypes:
         numbers = [[math.nan if value is None else float(value) for value in row] for row in found]
         assert np.array_equal(view.vectors(asked, as_numpy=True), numbers, equal_nan=True)
+
+
+def test_a_key_may_be_a_whole_number_of_numpy() -> None:
+    group = FeatureGroup("shop", 1, ("number",), ("int64",), (FeatureField("risk", "int64", default=7),))
+    view = FeatureView("risk", 1, (ViewFeature("shop", 1, "risk"),))
+    online = OnlineView(view, {("shop", 1): group}, MemoryOnline())
+    at = pa.array([1], pa.timestamp("us", tz="UTC"))
+    push(online, ("shop", 1), pa.table({"number": [5], "event_time": at, "risk": [3]}))
+    assert online.vector({"number": np.int64(5)}) == (3,)
+    assert online.vectors([np.int32(5), 6]) == [(3,), (7,)]
+    with pytest.raises(UsageError, match="is no int64"):
+        online.vector({"number": np.bool_(True)})

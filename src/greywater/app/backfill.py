@@ -14,6 +14,7 @@ from greywater._version import __version__
 from greywater.app.audit import audited
 from greywater.app.features import feature_store
 from greywater.app.known_launderers import known_for
+from greywater.app.tracing import note_backfill
 from greywater.app.wiring import Project, open_project
 from greywater.config import Settings
 from greywater.errors import UsageError
@@ -121,6 +122,7 @@ def backfill(
 ) -> BackfillResult:
     """Write what was known of the project's payments at their moments into their feature group.
 
+    The group is registered, and each of its commits is in the lineage behind the files that its payments came from.
     Payments whose rows are there are left alone, so a backfill that was stopped goes on, and one given again after more
     payments were recorded adds theirs.
 
@@ -160,6 +162,7 @@ def backfill(
         group = settle_group(offline, features)
         start, stop = range_of_times(project.ledger, _micros(request.begin), _micros(request.end))
         done = _fill(project, request, features, offline, group, (start, stop), progress)
+        note_backfill(project, offline, group)
         result = BackfillResult(group, done, start, stop, time.perf_counter() - begun, time.process_time() - cpu)
         detail.update(result.to_json(), engine=request.engine)
     return result

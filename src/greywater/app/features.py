@@ -13,9 +13,11 @@ from greywater.app.audit import audited
 from greywater.app.table_files import read_table_file
 from greywater.app.wiring import open_project
 from greywater.config import Settings
-from greywater.errors import FormatError
+from greywater.detectors.saved import DESCRIPTION
+from greywater.errors import FormatError, StoreError, UsageError
 from greywater.featurestore.definition_files import read_definitions
 from greywater.featurestore.definitions import DTYPES, FeatureGroup, FeatureView
+from greywater.featurestore.lineage import version_name
 from greywater.featurestore.store import FeatureStore, Written
 from greywater.stores.feature_ports import EVENT_TIME, KNOWN_TIME
 from greywater.stores.feature_records import FeatureRecords
@@ -24,10 +26,12 @@ from greywater.stores.part_reader import file_sha256
 from greywater.stores.project_file import ProjectFile
 from greywater.vocab import Actor
 
-__all__ = ["ONLINE", "create_features", "feature_store", "read_rows", "write_features"]
+__all__ = ["ONLINE", "bind_model", "create_features", "feature_store", "read_rows", "write_features"]
 
 #: Folder of a project that holds its online records, unless another store is named.
 ONLINE: Final = "online"
+#: Folder of a project that holds its models.
+MODELS: Final = "models"
 MOMENT: Final = pa.timestamp("us", tz="UTC")
 
 
@@ -110,6 +114,72 @@ def write_features(actor: Actor, settings: Settings, name: str, path: Path, *, v
         )
         detail.update(rows=written.rows, quarantined=written.quarantined)
     return written
+
+
+def bind_model(
+    actor: Actor,
+    settings: Settings,
+    view: tuple[str, int | None],
+    model: str,
+    *,
+    fingerprint: str = "",
+    team: str = "",
+    training_set: tuple[str, int | None] | None = None,
+) -> str:
+    """Write that a model reads a view, and what it was trained on: usage and lineage show it from then on.
+
+    Parameters
+    ----------
+    actor : Actor
+        Must be allowed to `write_features`.
+    settings : Settings
+        Store and project.
+    view : (str, int or None)
+        Name and version; None = the newest active one.
+    model : str
+        Id of a model that the project keeps, or the name of any other.
+    fingerprint : str
+        What tells the model from another of its name; empty = of a kept model the SHA-256 of its description.
+    team : str
+        Whose model it is; empty = the view's team.
+    training_set : (str, int or None), optional
+        The training set of that view it was trained on; None as version = the newest.
+
+    Returns
+    -------
+    str
+        The fingerprint.
+
+    Raises
+    ------
+    UsageError
+        The model is not one of the project and no fingerprint is given.
+    StoreError
+        There is no such view or set, the set is of another view, or the model reads another one.
+    """
+    kept = settings.project_folder / MODELS / Path(model).name / DESCRIPTION
+    if not fingerprint and Path(model).name == model and kept.is_file():
+        fingerprint = file_sha256(kept)
+    if not fingerprint:
+        raise UsageError(
+            f"the project keeps no model {model!r}", where="MODEL", mend="name a kept one, or give its fingerprint"
+        )
+    with feature_store(actor, settings, "write_features", f"model {model} of view {view[0]}") as (store, detail):
+        read = store.registry.view(*view)
+        edges = [("view", version_name(read.name, read.version), "model", model)]
+        if training_set is not None:
+            name, version = training_set
+            sets = [one for one in store.records.training_sets(name) if version in (None, one.version)]
+            if not sets or (sets[-1].view, sets[-1].view_version) != (read.name, read.version):
+                raise StoreError(
+                    f"there is no training set {name!r} of view {read.name}@{read.version}",
+                    mend="see greywater training-set list",
+                )
+            edges.append(("training_set", version_name(sets[-1].name, sets[-1].version), "model", model))
+        store.registry.bind_model(read.name, read.version, model, actor, model_fingerprint=fingerprint, team=team)
+        store.lineage.add_all(edges, how="bound")
+        detail.update(view=f"{read.name}@{read.version}", fingerprint=fingerprint)
+    return fingerprint
 
 
 def read_rows(path: Path, group: FeatureGroup) -> pa.Table:

@@ -1,7 +1,8 @@
-"""`greywater features lineage|usage` and `greywater parity`: where things come from, who uses them, if they agree."""
+"""`greywater features bind|lineage|usage` and `greywater parity`: what comes from what, who uses it, if it agrees."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -10,11 +11,48 @@ from greywater.cli.options import Json, Project, Store
 from greywater.cli.output import settings_of, show_rows, write_json
 from greywater.cli.progress import Shown
 
-__all__ = ["lineage", "parity", "usage"]
+__all__ = ["bind", "lineage", "parity", "usage"]
+
+
+def bind(
+    view: Annotated[str, typer.Argument(metavar="VIEW[@VERSION]", help="The view that the model reads.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Id of a kept model, or the name of any other.")],
+    fingerprint: Annotated[
+        str, typer.Option(metavar="TEXT", help="Tells the model from another of its name; a kept one has its own.")
+    ] = "",
+    team: Annotated[str, typer.Option(metavar="NAME", help="Whose model it is. [default: the view's team]")] = "",
+    training_set: Annotated[
+        str | None, typer.Option(metavar="NAME[@VERSION]", help="The training set that it was trained on.")
+    ] = None,
+    store: Store = None,
+    project: Project = None,
+    json: Json = None,
+) -> None:
+    """Write that a model reads a view, and which training set it comes from.
+
+    What uses which feature, and what an alert of the model comes from, is known from then on.
+
+    Examples
+
+        greywater features bind risk@1 boosted-7 --fingerprint ab12 --team monitoring --training-set autumn
+    """
+    from greywater.app.features import bind_model
+    from greywater.cli.features import named
+    from greywater.vocab import Actor
+
+    settings = settings_of(store, project)
+    told = bind_model(
+        Actor(project=settings.project), settings, named(view), model, fingerprint=fingerprint, team=team,
+        training_set=None if training_set is None else named(training_set),
+    )  # fmt: skip
+    if json is not None:
+        write_json({"view": view, "model": model, "fingerprint": told, "training_set": training_set}, json)
+    if json != "-":
+        typer.echo(f"{model} reads {view}.")
 
 
 def lineage(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="source, commit, training_set, model or alert.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="source, commit, view, training_set, model or alert.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="As lists show it: sums@1#0, autumn@1.")],
     down: Annotated[bool, typer.Option("--down", help="What was made from it, and not what it comes from.")] = False,
     store: Store = None,
@@ -61,9 +99,16 @@ def usage(
     settings = settings_of(store, project)
     with feature_store(Actor(project=settings.project), settings, "read_features", "usage of features") as (held, _):
         saved = held.usage.return_on_investment(Assumptions(days_a_feature=days))
+        used = held.usage.features()
     if json is not None:
-        write_json(saved.to_dict(), json)
+        write_json({**saved.to_dict(), "by_feature": [{**asdict(one), "since": str(one.since)} for one in used]}, json)
     if json != "-":
+        rows = [
+            (f"{one.group}@{one.version}", one.feature, ", ".join(one.models), ", ".join(one.teams), one.vectors)
+            for one in used
+        ]
+        if rows:
+            show_rows("Features in use", ("group", "feature", "models", "teams", "served"), rows)
         typer.echo(saved.to_text())
 
 

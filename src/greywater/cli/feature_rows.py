@@ -149,7 +149,6 @@ def backfill(
 
     from greywater.app.backfill import BackfillRequest, features_named
     from greywater.app.backfill import backfill as fill
-    from greywater.app.features import feature_store
     from greywater.errors import UsageError
     from greywater.vocab import Actor
 
@@ -170,8 +169,6 @@ def backfill(
     asked = BackfillRequest(begin=moment(begin, "--from"), end=moment(end, "--to"), **request)
     with Shown() as progress:
         result = fill(actor, settings, asked, progress)
-    with feature_store(actor, settings, "write_features", f"group {result.group.name}") as (held, _):
-        held.registry.register_group(result.group, actor)
     if json is not None:
         write_json(result.to_json(), json)
     if json != "-":

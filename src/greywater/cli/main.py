@@ -83,6 +83,7 @@ COMMANDS: Final = {
     "features materialize": Command("greywater.cli.feature_rows:materialize", "Bring online records up to date."),
     "features vector": Command("greywater.cli.feature_rows:vector", "Show a vector as it is served."),
     "features lineage": Command("greywater.cli.feature_lineage:lineage", "Show what a thing comes from."),
+    "features bind": Command("greywater.cli.feature_lineage:bind", "Write that a model reads a view."),
     "features usage": Command("greywater.cli.feature_lineage:usage", "Show who uses what, and what reuse saved."),
     "training-set make": Command("greywater.cli.training_set:make", "Make a training set in files."),
     "training-set list": Command("greywater.cli.training_set:listed", "List training sets."),

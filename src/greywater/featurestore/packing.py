@@ -143,6 +143,7 @@ class EntityKeys:
     def _joined(self, given: Sequence[Any]) -> bytes:
         parts, last = [b"k"], len(given) - 1
         for place, (one, dtype) in enumerate(zip(given, self.dtypes, strict=True)):
+            one = one.item() if isinstance(one, np.integer) else one
             if dtype == "int64" and isinstance(one, int) and not isinstance(one, bool) and -(2**63) <= one < 2**63:
                 parts.append((one + 2**63).to_bytes(8, "big"))
             elif dtype == "string" and isinstance(one, str):
