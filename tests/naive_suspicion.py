@@ -16,19 +16,25 @@ Said = tuple[str, int, int, int, bool]
 def naive_suspicion(rows: list[Row], records: list[Said], *, beta: float = 0.85, keep_days: int = 7) -> np.ndarray:
     """Of each payment (time, sender, receiver, amount): what reached its sender and its receiver, float64[2, n]."""
     found = np.zeros((2, len(rows)))
-    for i, (time, sender, receiver, _) in enumerate(rows):
-        refreshes = _refreshes(rows[: i + 1])
-        latest = refreshes[-1][0]
-        mine = [(day, first) for day, first in refreshes if day <= time // DAY]
-        kept = [(day, first) for place, (day, first) in enumerate(refreshes)
-                if place + 1 == len(refreshes) or refreshes[place + 1][0] > latest - keep_days]  # fmt: skip
-        if not mine or mine[-1] not in kept:
+    for i, (_, sender, receiver, _) in enumerate(rows):
+        seen = seen_refresh(rows[: i + 1], keep_days=keep_days)
+        if seen is None:
             found[:, i] = np.nan
             continue
-        day, first = mine[-1]
+        day, first = seen
         score = _scores(rows[:first], _known(records, day * DAY, first), beta)
         found[:, i] = score.get(sender, 0.0), score.get(receiver, 0.0)
     return found
+
+
+def seen_refresh(rows: list[Row], *, keep_days: int) -> tuple[int, int] | None:
+    """Day of the refresh that the last of the rows sees, and the first payment it leaves out; None where it is gone."""
+    refreshes = _refreshes(rows)
+    latest, today = refreshes[-1][0], rows[-1][0] // DAY
+    mine = [(day, first) for day, first in refreshes if day <= today]
+    kept = [(day, first) for place, (day, first) in enumerate(refreshes)
+            if place + 1 == len(refreshes) or refreshes[place + 1][0] > latest - keep_days]  # fmt: skip
+    return mine[-1] if mine and mine[-1] in kept else None
 
 
 def _refreshes(rows: list[Row]) -> list[tuple[int, int]]:

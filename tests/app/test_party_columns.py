@@ -7,7 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from greywater.app.joining import project_features
 from greywater.app.party_columns import party_columns
+from greywater.app.rule_place import RulePlace
 from greywater.app.rules import BackTestRequest, check_rules, run_back_test
 from greywater.app.wiring import open_project
 from greywater.vocab import TRANSACTION_SCHEMA, Actor
@@ -84,3 +86,31 @@ def test_the_rules_that_waited_for_them_hit(desk: Desk) -> None:
     assert not set(names) & set(check_rules(Actor(), desk.settings).off)
     found = {one.rule: one.hits for one in run_back_test(Actor(), desk.settings, BackTestRequest(rules=names)).rules}
     assert found == {"rapid-movement-against-balance": 1, "shared-attributes": 1, "deviation-from-peers": 1}
+
+
+OUTSIDE = """
+[[rule]]
+id = "large-payment-out-of-the-circle"
+version = 1
+title = "Large payment out of the circle"
+description = "A large payment to someone whom the sender's own circle never dealt with."
+source = "the bank"
+typologies = ["new_payee"]
+about = "sender"
+window = ""
+severity = 2
+expression = "payment.amount >= 50000 and pair.outside_community = 1"
+"""
+
+
+def test_communities_are_worked_out_where_a_rule_names_them(desk: Desk) -> None:
+    circle = [(f"p{k}", f"2024-01-01T00:0{k}:00Z", f"a{k}", f"a{(k + 1) % 4}", "600.00", "USD") for k in range(4)]
+    later = [("in", "2024-01-02T01:00:00Z", "a0", "a2", "600.00", "USD")]
+    later += [("out", "2024-01-02T02:00:00Z", "a0", "b", "600.00", "USD")]
+    desk.ingest(desk.file("payments.csv", circle + later))
+    with open_project(desk.settings, Actor()) as project:
+        assert "community" not in project_features(project).features.joined
+    place = RulePlace(side(desk, "circle.toml", OUTSIDE))
+    assert "large-payment-out-of-the-circle" not in check_rules(Actor(), desk.settings, place).off
+    request = BackTestRequest(place, ("large-payment-out-of-the-circle",))
+    assert run_back_test(Actor(), desk.settings, request).rules[0].hits == 5  # the first day knows no circle

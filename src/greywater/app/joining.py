@@ -18,6 +18,7 @@ from greywater.app.wiring import Project
 from greywater.detectors.rules.rule_set import RuleSet
 from greywater.errors import StoreError
 from greywater.features.catalog import FeatureSet, payment_features
+from greywater.features.community import CommunityJoin
 from greywater.features.joined import FAMILIES, PaymentJoin
 from greywater.features.requests import is_request
 from greywater.features.suspicion import SuspicionJoin
@@ -27,7 +28,7 @@ __all__ = ["JoinedColumns", "ProjectFeatures", "joins_of", "project_features"]
 
 DAY: Final = 86_400
 #: Families that are worked out only where a rule that is not off names a column of theirs.
-DEAR: Final = frozenset({"leading_digits", "peer_deviation"})
+DEAR: Final = frozenset({"leading_digits", "peer_deviation", "community"})
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def project_features(project: Project, rules: RuleSet | None = None) -> ProjectF
 
     Those of the set; the windows and filters of their own that its rules name, where rules are a part of the detector;
     its attributes; relations, balances and attributes in common, where such are recorded; the suspicion that reached
-    its parties, where launderers are known; leading digits and deviation from peers, where a rule names them.
+    its parties, where launderers are known; leading digits, deviation from peers and communities, where a rule names
+    them.
 
     Parameters
     ----------
@@ -132,6 +134,8 @@ def _families(project: Project, wanted: Collection[str]) -> dict[str, PaymentJoi
             found["relations"] = relations
         if len(known) and "suspicion" in wanted:
             found["suspicion"] = SuspicionJoin(known, keep_days=-(-project.settings.allowed_lateness // DAY))
+    if "community" in wanted:
+        found["community"] = CommunityJoin(keep_days=-(-project.settings.allowed_lateness // DAY))
     return {name: found[name] for name in FAMILIES if name in found}
 
 

@@ -291,6 +291,8 @@ def _pair(facts: Facts, _: Theme) -> str | None:
         text += f"; money went the other way {say.count(back, 'time')} before"
     elif facts.value("pair.reciprocal") == 1:
         text += "; money went the other way before"
+    if facts.value("pair.outside_community") == 1:
+        text += f"; {'the payee' if sending else 'this account'} lies outside the circle that the sender deals with"
     return text
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from greywater.errors import UsageError
 from greywater.features.balances import BALANCE_FEATURES
+from greywater.features.community import COMMUNITY_FEATURES
 from greywater.features.feature import Feature
 from greywater.features.leading_digits import LEADING_DIGIT_FEATURES
 from greywater.features.peer_deviation import PEER_FEATURES
@@ -28,6 +29,7 @@ FAMILIES: Final[Mapping[str, tuple[Feature, ...]]] = MappingProxyType(
         "shared_attributes": SHARED_ATTRIBUTE_FEATURES,
         "leading_digits": LEADING_DIGIT_FEATURES,
         "peer_deviation": PEER_FEATURES,
+        "community": COMMUNITY_FEATURES,
     }
 )
 

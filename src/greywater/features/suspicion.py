@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 import pyarrow as pa
 
-from greywater.features.dictionary import AccountDictionary
+from greywater.features.day_snapshots import DAY_US, DaySnapshots
 from greywater.features.exposure import KnownLaunderers
 from greywater.features.feature import Feature
 from greywater.features.trust_scores import trust_vectors
 from greywater.vocab import Float64Array, Int64Array
 
 __all__ = ["SUSPICION_FEATURES", "SuspicionJoin"]
-
-DAY_US: Final = 86_400_000_000
-#: Parties' codes are int32, so a pair fits one number.
-_SHIFT: Final = 32
-#: A new day refreshes the scores where since the last time so many payments came for each link, or days passed.
-NEW_PER_LINK: Final = 0.25
-MOST_DAYS: Final = 7
 
 SUSPICION_FEATURES: Final = tuple(
     Feature(
@@ -82,15 +74,12 @@ class _Vector:
     strangers: tuple[str, ...]
 
 
-class SuspicionJoin:
+class SuspicionJoin(DaySnapshots[_Vector]):
     """Anti-TrustRank over the accounts joined by payments, refreshed at the beginning of UTC days.
 
-    When the first payment of a later day than any before it comes, and since the last refresh a quarter as many
-    payments came as there are links, or seven days passed, the scores are refreshed: the graph is made of all payments
-    before it in the ledger, whose event times then lie before that day; the seeds are the launderers it would see at
-    the day's beginning. So a refresh costs each payment no more than a few links, and a bank that makes as many
-    payments in a day has it every day. Payments see the vector of the last refresh up to their own day, NaN where that
-    is no longer kept: none sees what it may not, and the values do not depend on the pieces in which payments come.
+    A snapshot (`DaySnapshots`) is the scores of everyone; the seeds are the launderers that the first payment of the
+    day would see at its beginning. So a refresh costs each payment no more than a few links, and a bank that makes as
+    many payments in a day has it every day.
 
     Links are weighed by the money they carried (nothing where no rate to the base currency was known), suspicion flows
     along them and against them, and both are added. Each seed weighs 1 and the sum is not divided by their number, so
@@ -120,86 +109,27 @@ class SuspicionJoin:
     ([1.0, 0.85, 0.0], [0.0, 0.0, 0.0])
     """
 
+    features: ClassVar = SUSPICION_FEATURES
     #: Columns of the transaction table that it reads.
     reads: Final = ("seq", "event_time", "sender", "receiver", "base_amount")
 
     def __init__(self, known: KnownLaunderers, *, beta: float = 0.85, keep_days: int = 7, tol: float = 1e-6) -> None:
+        super().__init__(keep_days)
         self._known = _Known.of(known)
         self._beta = beta
         self._tol = tol
-        self._names = AccountDictionary()
-        self._keys = np.zeros(0, np.int64)
-        self._amounts = np.zeros(0, np.int64)
-        self._pending: list[tuple[Int64Array, Int64Array]] = []
-        self._new = 0
-        #: The latest day that a payment came of.
-        self._day: int | None = None
         self._codes: dict[str, int] = {}
-        self._seen = 0
-        self._vectors: deque[_Vector] = deque()
-        self._keep_days = keep_days
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the columns, in order."""
-        return tuple(feature.name for feature in SUSPICION_FEATURES)
+    def _weights(self, payments: pa.RecordBatch) -> Int64Array:
+        return np.asarray(payments.column("base_amount").fill_null(0).to_numpy(), np.int64)
 
-    def columns(self, payments: pa.RecordBatch) -> list[pa.Array]:
-        """The columns of the next payments (seq, event_time, base_amount, sender, receiver), float64[n] each."""
-        time = np.asarray(payments.column("event_time").cast(pa.int64()).to_numpy(), np.int64)
-        seq = np.asarray(payments.column("seq").to_numpy(), np.int64)
-        amount = np.asarray(payments.column("base_amount").fill_null(0).to_numpy(), np.int64)
-        sender, receiver = self._parties(payments)
-        inside = ~(self._names.external[sender] | self._names.external[receiver])
-        day = time // DAY_US
-        found = np.zeros((2, len(seq)))
-        for begin, end, first in self._stretches(day):
-            if first:
-                self._begin(int(day[begin]), int(seq[begin]))
-            piece = slice(begin, end)
-            self._look_up(day[piece], sender[piece], found[0, piece])
-            self._look_up(day[piece], receiver[piece], found[1, piece])
-            mine = inside[piece]
-            self._pending.append(((sender[piece] << _SHIFT | receiver[piece])[mine], amount[piece][mine]))
-            self._new += int(mine.sum())
-            self._seen = max(self._seen, int(sender[piece].max()) + 1, int(receiver[piece].max()) + 1)
-        return [pa.array(column) for column in found]
-
-    def _parties(self, payments: pa.RecordBatch) -> tuple[Int64Array, Int64Array]:
-        """Numbers of senders and receivers, in order of first appearance whatever the pieces."""
-        both = [payments.column(role).cast(pa.string()) for role in ("sender", "receiver")]
-        places = np.arange(2 * payments.num_rows).reshape(2, -1).T.ravel()
-        codes = self._names.encode(pa.concat_arrays(both).take(pa.array(places))).astype(np.int64)
-        return codes[::2], codes[1::2]
-
-    def _stretches(self, day: Int64Array) -> list[tuple[int, int, bool]]:
-        """Rows [begin, end) that share a running day, and whether that day is new."""
-        if not len(day):
-            return []
-        before = day[0] - 1 if self._day is None else self._day
-        running = np.maximum(np.maximum.accumulate(day), before)
-        new = np.diff(running, prepend=before) > 0
-        edges = np.flatnonzero(new)
-        starts = [0, *(int(edge) for edge in edges if edge)]
-        return [(begin, end, bool(new[begin])) for begin, end in zip(starts, [*starts[1:], len(day)], strict=True)]
-
-    def _begin(self, day: int, seq: int) -> None:
-        """A later day has come with payment `seq`."""
-        self._day = day
-        stale = not self._vectors or day - self._vectors[-1].day >= MOST_DAYS
-        if stale or self._new >= NEW_PER_LINK * len(self._keys):
-            self._refresh(day, seq)
-
-    def _refresh(self, day: int, seq: int) -> None:
-        """Take in what came before the day, and score everyone."""
-        self._absorb()
+    def _snapshot(self, day: int, seq: int) -> _Vector:
+        """Score everyone."""
         known = self._known.at(day * DAY_US, seq)
         places = np.array([self._code(name) for name in known], np.int64)
         inside = (places >= 0) & (places < self._seen)
         strangers = tuple(name for name, there in zip(known, inside.tolist(), strict=True) if not there)
-        self._vectors.append(_Vector(day, self._scores(np.sort(places[inside])), strangers))
-        while len(self._vectors) > 1 and self._vectors[1].day <= day - self._keep_days:
-            self._vectors.popleft()
+        return _Vector(day, self._scores(np.sort(places[inside])), strangers)
 
     def _code(self, name: str) -> int:
         """Number of an account, -1 where it was never met."""
@@ -211,44 +141,28 @@ class SuspicionJoin:
             code = self._codes[name] = found
         return code
 
-    def _absorb(self) -> None:
-        if not self._pending:
-            return
-        keys, places = np.unique(np.concatenate([part[0] for part in self._pending]), return_inverse=True)
-        sums = np.zeros(len(keys), np.int64)
-        np.add.at(sums, places, np.concatenate([part[1] for part in self._pending]))
-        self._pending.clear()
-        self._new = 0
-        at = np.searchsorted(self._keys, keys)
-        there = at < len(self._keys)
-        there[there] = self._keys[at[there]] == keys[there]
-        self._amounts[at[there]] += sums[there]
-        self._keys = np.insert(self._keys, at[~there], keys[~there])
-        self._amounts = np.insert(self._amounts, at[~there], sums[~there])
-
     def _scores(self, seeds: Int64Array) -> Float64Array:
         """What reaches each account, float64[accounts]; 0 where nothing can."""
         nodes = self._seen
         found = np.zeros(nodes)
         if not len(seeds):
             return found
-        source, target = (self._keys >> _SHIFT).astype(np.int32), (self._keys & 0xFFFF_FFFF).astype(np.int32)
-        weight = np.maximum(self._amounts, 0).astype(np.float64)
         share = np.zeros(nodes)
         share[seeds] = 1.0
-        for vector in trust_vectors(source, target, weight, nodes, beta=self._beta, direction="both"):
+        for vector in trust_vectors(*self._links(), nodes, beta=self._beta, direction="both"):
             vector.inflow[:] = vector.graph.internal(share)
             vector.solve(self._tol)
             found += vector.graph.external(np.where(vector.reached(), vector.score, 0.0))
         found[seeds] -= 1.0
         return found
 
-    def _look_up(self, day: Int64Array, party: Int64Array, out: Float64Array) -> None:
-        which = np.searchsorted([kept.day for kept in self._vectors], day, side="right") - 1
-        out[which < 0] = np.nan
-        for place, kept in enumerate(self._vectors):
-            mine = np.flatnonzero((which == place) & (party < len(kept.score)))
-            out[mine] = kept.score[party[mine]]
-            if kept.strangers:
-                strange = [code for code in map(self._code, kept.strangers) if code >= 0]
-                out[(which == place) & np.isin(party, strange)] = 1.0
+    def _answer(self, kept: _Vector, sender: Int64Array, receiver: Int64Array) -> tuple[Float64Array, ...]:
+        strange = [code for code in map(self._code, kept.strangers) if code >= 0]
+        answers = []
+        for party in (sender, receiver):
+            found = np.zeros(len(party))
+            there = party < len(kept.score)
+            found[there] = kept.score[party[there]]
+            found[np.isin(party, strange)] = 1.0
+            answers.append(found)
+        return tuple(answers)

@@ -9,15 +9,18 @@ from typing import Any, Final
 import numpy as np
 
 from greywater.errors import RefusedValueError
-from greywater.features.trust_graph import checked_links, trust_graph
+from greywater.features.trust_graph import TrustGraph, checked_links, trust_graph
 from greywater.features.trust_vector import checked_beta
 from greywater.kernels import trust_push as kernels
 from greywater.vocab import Float64Array
 
-__all__ = ["TrustedCommunity", "trusted_community"]
+__all__ = ["LEAST_TRUST", "Communities", "TrustedCommunity", "trusted_community"]
 
 #: Links walked for one sender at most, which bounds the time of a sender that deals with hubs.
 _MOST_LINKS: Final = 20_000
+
+#: A community is all nodes with at least this trust, of 1 in all.
+LEAST_TRUST: Final = 1e-3
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def trusted_community(
     receiver: Any,
     *,
     beta: float = 0.85,
-    least: float = 1e-3,
+    least: float = LEAST_TRUST,
 ) -> TrustedCommunity:
     """Say for payments whether the receiver lies outside the community of the sender.
 
@@ -86,29 +89,61 @@ def trusted_community(
     >>> found.outside.tolist(), found.trust.round(3).tolist()
     ([False, True, False], [0.194, 0.0, 0.344])
     """
-    checked_beta(beta)
-    if not least > 0.0:
-        raise RefusedValueError("the least trust is not positive", where="least", mend="give something like 0.001")
-    source, target, weight = checked_links(source, target, weight, nodes)
-    both = np.concatenate([weight, weight]) if len(weight) else None
-    graph = trust_graph(np.concatenate([source, target]), np.concatenate([target, source]), both, nodes)
+    communities = Communities.of(source, target, weight, nodes, beta=beta, least=least)
     payer, payee, _ = checked_links(sender, receiver, None, nodes)
-    trust = np.zeros(len(payer))
-    order = np.argsort(payer, kind="stable")
-    bounds = np.append(np.flatnonzero(np.diff(payer[order], prepend=-1)), len(order)).tolist()
-    front, score = kernels.empty_front(nodes), np.zeros(nodes)
-    lists, scale = graph.leaving, graph.scale(beta)
-    for begin, end in pairwise(bounds):
-        asked = order[begin:end]
-        kernels.seed(front, graph.position[payer[asked[:1]]], np.array([1.0 - beta]))
+    trust = communities.trust(payer, payee)
+    return TrustedCommunity(trust, trust < least)
+
+
+class Communities:
+    """The communities of any senders over one graph of past dealings; as `trusted_community`, asked again and again."""
+
+    def __init__(self, graph: TrustGraph, beta: float, least: float) -> None:
+        self._graph, self._beta, self._least = graph, beta, least
+        self._front, self._score = kernels.empty_front(graph.nodes), np.zeros(graph.nodes)
+
+    @classmethod
+    def of(
+        cls, source: Any, target: Any, weight: Float64Array | None, nodes: int, *, beta: float, least: float
+    ) -> Communities:
+        """Of links between nodes 0 to nodes - 1, taken both ways."""
+        checked_beta(beta)
+        if not least > 0.0:
+            raise RefusedValueError("the least trust is not positive", where="least", mend="give something like 0.001")
+        source, target, weight = checked_links(source, target, weight, nodes)
+        both = np.concatenate([weight, weight]) if len(weight) else None
+        graph = trust_graph(np.concatenate([source, target]), np.concatenate([target, source]), both, nodes)
+        return cls(graph, beta, least)
+
+    def trust(self, sender: Any, receiver: Any) -> Float64Array:
+        """TrustRank float64[k] of each receiver with its sender as the only trusted one; nodes of the graph both."""
+        trust = np.zeros(len(sender))
+        order = np.argsort(sender, kind="stable")
+        bounds = np.append(np.flatnonzero(np.diff(sender[order], prepend=-1)), len(order)).tolist()
+        for begin, end in pairwise(bounds):
+            asked = order[begin:end]
+            mine = self._around(int(sender[asked[0]]))
+            trust[asked] = mine[self._graph.position[receiver[asked]]]
+            own = asked[sender[asked] == receiver[asked]]
+            trust[own] = np.maximum(trust[own], self._least)
+            self._clear()
+        return trust
+
+    def _around(self, sender: int) -> Float64Array:
+        """Trust by new number, until it is cleared."""
+        front, lists = self._front, self._graph.leaving
+        kernels.seed(front, self._graph.position[[sender]], np.array([1.0 - self._beta]))
         kernels.push(
-            lists.start, lists.stop, lists.listed, lists.weight, scale, score, front, 0.25 * least, _MOST_LINKS
-        )
+            lists.start, lists.stop, lists.listed, lists.weight, self._graph.scale(self._beta), self._score, front,
+            0.25 * self._least, _MOST_LINKS,
+        )  # fmt: skip
+        return self._score
+
+    def _clear(self) -> None:
+        """Leave nothing behind for the next sender, at the cost of what was touched."""
+        front = self._front
         touched = front.touched[: front.counts[kernels.TOUCHED]]
-        trust[asked] = score[graph.position[payee[asked]]]
-        trust[asked[payer[asked] == payee[asked]]] = max(float(score[graph.position[payer[asked[0]]]]), least)
-        score[touched] = 0.0
+        self._score[touched] = 0.0
         front.residual[touched] = 0.0
         front.mark[touched] = 0
         front.counts[:] = 0
-    return TrustedCommunity(trust, trust < least)

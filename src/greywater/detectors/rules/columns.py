@@ -52,6 +52,13 @@ _listed: Final = (
     OtherColumn(
         "pair.related", pa.int64(), "1 where the customers behind the parties are related", "relationships"
     ),
+    OtherColumn(
+        "pair.community_trust", pa.float64(), "TrustRank of the receiver with the sender as the only trusted one",
+        "payments",
+    ),
+    OtherColumn(
+        "pair.outside_community", pa.int64(), "1 where the receiver lies outside the sender's own community", "payments"
+    ),
     *_both(
         "related_launderers", pa.int64(), "confirmed launderers that the {party}'s customer names as related persons",
         "relationships and confirmed launderers",
