@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +163,43 @@ def test_an_alert_is_explained_as_it_was_frozen(judged: tuple[RunOutcome, Settin
     assert changed.found == (changed.after < told.line)
     assert not {change.feature for change in changed.changes} & {"sender.age", "calendar.weekday"}
     assert json.loads(json.dumps(told.to_json(), allow_nan=False))["line"]["words"]
+
+
+MANDATORY = """
+[[rule]]
+id = "just-under-the-line"
+version = 1
+title = "Just under the line"
+description = "One payment just under the reporting line."
+source = "the bank"
+typologies = ["structuring"]
+about = "sender"
+window = ""
+severity = 1
+mandatory = true
+expression = "payment.amount between 900000 and 999999"
+"""
+
+
+def test_mandatory_alerts_are_beside_the_budget_and_have_no_line(world: Path, tmp_path: Path) -> None:
+    settings = replace(settings_in(tmp_path), detector="hybrid")
+    (settings.project_folder / "rules").mkdir(parents=True)
+    (settings.project_folder / "rules" / "bank.toml").write_text(MANDATORY)
+    outcome = gw.run(
+        world / "payments.csv", labels=world / "labels.csv", store=settings.store, settings=settings, budget="1/day"
+    )
+    told = [explain(Actor(), settings, ExplainRequest(alert.id)) for alert in outcome.alerts]
+    demanded = [each for each in told if any("Just under the line" in reason.text for reason in each.rules)]
+    assert 0 < len(demanded) < len(told)
+    for each in demanded:
+        assert each.line is None
+        assert each.counterfactual is None
+        assert "mandatory" in each.line_words
+    threshold = outcome.fitted.threshold
+    ranked = [each for each in told if each not in demanded and each.score < threshold]
+    assert ranked
+    least = {each.payment.time_us // 86_400_000_000: each.score for each in ranked}
+    assert all(each.line == least[each.payment.time_us // 86_400_000_000] for each in ranked)
 
 
 def test_a_payment_is_worked_out_as_the_run_saw_it(judged: tuple[RunOutcome, Settings]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from greywater.access.policy import require
 from greywater.app.audit import audited
@@ -33,6 +34,7 @@ from greywater.desk.sentences import Payment, Role
 from greywater.detectors.detector import Detector
 from greywater.detectors.kernel_shap import as_table, explain_by_calls
 from greywater.detectors.loading import load_detector
+from greywater.detectors.part_scores import Mandatory
 from greywater.detectors.saved import plain
 from greywater.errors import StoreError, UsageError
 from greywater.features.catalog import FeatureSet
@@ -105,7 +107,7 @@ class Explanation:
     seeds : tuple of Reason
         Strongest paths from confirmed launderers known then, over relationships and the parties' own payments.
     counterfactual : Counterfactual or None
-        None where the payment is below the line.
+        None where the payment is below the line, or a mandatory rule hit it.
     evidence : tuple of EvidenceRow
     patterns : tuple of Proof
     segments : dict
@@ -230,7 +232,7 @@ class _Explainer:
         values = _values(row)[0]
         pushes, method = self._contributions(row, by_calls=request.by_calls)
         reasons, evidence, proofs = self._told(payment, side, entity, values, pushes, peers, segments)
-        line, words = self._line(score)
+        line, words = self._line(row, score)
         order = np.argsort(-np.abs(pushes[:-1]), kind="stable")[:MOST_CONTRIBUTIONS]
         names = self._features.names
         told = tuple((names[at], float(values[at]), float(pushes[at])) for at in order.tolist() if pushes[at])
@@ -373,19 +375,39 @@ class _Explainer:
         seqs = np.asarray(payments["seq"].to_numpy(), np.int64)
         return payments.take(pa.array(np.flatnonzero(seqs <= self._seq)[-MOST_LOOKED_AT:]))
 
-    def _line(self, score: float) -> tuple[float | None, str]:
+    def _line(self, row: pa.Table, score: float) -> tuple[float | None, str]:
         """The line that the payment is above, and what it is; None where it is above none."""
+        if self._demanded(row)[0]:
+            return None, "a mandatory rule hit it, which alerts whatever the score"
         threshold = self._kept.facts["threshold"]
         if threshold is not None and score >= float(threshold):
             return float(threshold), "the threshold from which a payment counts as flagged"
-        if self._alert is None:
-            return None, "the payment is below the threshold"
+        if self._alert is None or self._alert.run_id != self._kept.run_id:
+            return None, "nothing needs to: the payment is below the threshold"
         others = self._project.records.alerts(self._alert.run_id)
         whole = "day" not in str(self._kept.facts["budget"])
         day = self._alert.raised_at.date()
-        scores = [other.score for other in others if whole or other.raised_at.date() == day]
+        beside = self._beside_the_budget()
+        scores = [
+            other.score
+            for other in others
+            if (whole or other.raised_at.date() == day) and int(other.payload["evidence"][0]["seq"]) not in beside
+        ]
         words = "the last alert of the run" if whole else f"the last alert of {day:%Y-%m-%d}"
         return min(scores), f"{words}: below it the budget goes to somebody else"
+
+    def _demanded(self, rows: pa.Table) -> NDArray[np.bool_]:
+        """Where a mandatory rule demands an alert, bool[n]."""
+        if isinstance(self._detector, Mandatory):
+            return self._detector.mandatory(TableRows(rows))
+        return np.zeros(rows.num_rows, np.bool_)
+
+    def _beside_the_budget(self) -> set[int]:
+        """Payments of the run that were raised by a mandatory rule: their scores say nothing of the budget's line."""
+        kept = self._kept.alerted
+        if kept is None or not kept.num_rows:
+            return set()
+        return set(kept["seq"].to_numpy()[self._demanded(kept.drop_columns(["seq"]))].tolist())
 
     def _counterfactual(
         self, row: pa.Table, line: float | None, side: Role, segments: Mapping[Role, str], groups: PeerGroups

@@ -185,7 +185,7 @@ def _show_explanation(found: Explanation) -> None:
     changed = found.counterfactual
     typer.echo("\nWhat would have changed it")
     if changed is None:
-        typer.echo(f"nothing needs to: {found.line_words}")
+        typer.echo(found.line_words)
     else:
         head = "below the line" if changed.found else "not below the line, but nearer to it"
         typer.echo(f"{head} ({found.line_words}; {changed.line:.4g}), with a score of {changed.after:.4g}:")
