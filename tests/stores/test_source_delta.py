@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,43 @@ def test_what_cannot_be_read_is_said(table: Path, tmp_path: Path) -> None:
     next(table.rglob("*.parquet")).unlink()
     with pytest.raises(InputError, match="cannot be read"):
         look(table, None)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "configuration", "told"),
+    [
+        ({"minReaderVersion": 2, "minWriterVersion": 5}, {"delta.columnMapping.mode": "name"}, "column mapping"),
+        (
+            {
+                "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["deletionVectors"],
+                "writerFeatures": ["deletionVectors"],
+            },
+            {"delta.enableDeletionVectors": "true"}, "deletion vectors",
+        ),
+        ({"minReaderVersion": 1, "minWriterVersion": 2}, {"delta.columnMapping.mode": "none"}, ""),
+    ],
+)  # fmt: skip
+def test_a_table_that_arrow_would_misread_is_refused(
+    tmp_path: Path, protocol: dict[str, Any], configuration: dict[str, str], told: str
+) -> None:
+    write_deltalake(tmp_path, rows(0, 3))
+    commit = tmp_path / "_delta_log" / f"{0:020d}.json"
+    actions = []
+    for action in map(json.loads, commit.read_text().splitlines()):
+        if "protocol" in action:
+            action = {"protocol": protocol}
+        if "metaData" in action:
+            schema = json.loads(action["metaData"]["schemaString"])
+            for place, one in enumerate(schema["fields"], 1):
+                if told == "column mapping":
+                    one["metadata"] = {
+                        "delta.columnMapping.id": place, "delta.columnMapping.physicalName": f"col-{place}",
+                    }  # fmt: skip
+            action["metaData"] |= {"schemaString": json.dumps(schema), "configuration": configuration}
+        actions.append(json.dumps(action))
+    commit.write_text("\n".join(actions) + "\n")
+    if told:
+        with pytest.raises(InputError, match=told):
+            DeltaSource(tmp_path)
+    else:
+        assert look(tmp_path, None)[0] == [0, 1, 2]

@@ -58,7 +58,19 @@ class DeltaSource:
             )
         with self.said():
             self._table = DeltaTable(str(path.resolve()))
-            self._id = str(self._table.metadata().id)
+            metadata, protocol = self._table.metadata(), self._table.protocol()
+            self._id = str(metadata.id)
+        # Arrow would look for mapped columns by names that no file has, and find nulls; it would keep deleted rows.
+        if metadata.configuration.get("delta.columnMapping.mode", "none") != "none":
+            raise self._refused("column mapping", "copy it into a table without column mapping, or give Parquet files")
+        if "deletionVectors" in (protocol.reader_features or ()):
+            mend = (
+                "switch delta.enableDeletionVectors off, purge (REORG TABLE ... APPLY (PURGE)), drop the table feature"
+            )
+            raise self._refused("deletion vectors", f"{mend}, or give Parquet files")
+
+    def _refused(self, what: str, mend: str) -> InputError:
+        return InputError(f"the Delta table has {what}, which is not read here", where=f"delta:{self.path}", mend=mend)
 
     @property
     def key(self) -> str:
