@@ -15,6 +15,7 @@ from greywater.cli.features import named
 from greywater.cli.training_set import split_of
 from greywater.config import Settings
 from greywater.errors import AccessDeniedError, UsageError
+from greywater.stores.lock import WriterLock
 from greywater.vocab import Actor
 
 DEFINITIONS = """
@@ -114,6 +115,14 @@ def test_a_vector_is_served_with_the_values_of_the_request(said: Callable[..., A
     found = said("features", "vector", "risk", "customer=c1", "--request", "amount=950")
     assert found["values"] == {"score": 650.0, "amount": 950.0, "open_loans": 2}
     assert said("features", "vector", "risk", "customer=nobody")["values"]["score"] == 500.0
+
+
+def test_a_second_materialize_at_once_is_refused(said: Callable[..., Any], tmp_path: Path) -> None:
+    begun(said, tmp_path)
+    folder = Settings(store=tmp_path / "store").project_folder
+    with WriterLock(folder, name="materialize.lock"), pytest.raises(SystemExit, match="4: "):
+        said("features", "materialize", "risk")
+    assert said("features", "materialize", "risk")["written"] == 2
 
 
 def test_what_is_served_is_counted(tmp_path: Path) -> None:

@@ -18,20 +18,26 @@ from greywater.errors import FormatError, StoreError, UsageError
 from greywater.featurestore.definition_files import read_definitions
 from greywater.featurestore.definitions import DTYPES, FeatureGroup, FeatureView
 from greywater.featurestore.lineage import version_name
+from greywater.featurestore.materialize import Materialized
 from greywater.featurestore.store import FeatureStore, Written
 from greywater.stores.feature_ports import EVENT_TIME, KNOWN_TIME
 from greywater.stores.feature_records import FeatureRecords
+from greywater.stores.lock import WriterLock
 from greywater.stores.open import open_offline, open_online, open_tables
 from greywater.stores.part_reader import file_sha256
 from greywater.stores.project_file import ProjectFile
-from greywater.vocab import Actor
+from greywater.vocab import Actor, Progress
 
-__all__ = ["ONLINE", "bind_model", "create_features", "feature_store", "read_rows", "write_features"]
+__all__ = [
+    "ONLINE", "bind_model", "create_features", "feature_store", "materialize_features", "read_rows", "write_features",
+]  # fmt: skip
 
 #: Folder of a project that holds its online records, unless another store is named.
 ONLINE: Final = "online"
 #: Folder of a project that holds its models.
 MODELS: Final = "models"
+#: Held while online records are written: a view has one writer at a time.
+LOCK: Final = "materialize.lock"
 MOMENT: Final = pa.timestamp("us", tz="UTC")
 
 
@@ -114,6 +120,32 @@ def write_features(actor: Actor, settings: Settings, name: str, path: Path, *, v
         )
         detail.update(rows=written.rows, quarantined=written.quarantined)
     return written
+
+
+def materialize_features(
+    actor: Actor,
+    settings: Settings,
+    name: str,
+    *,
+    version: int | None = None,
+    as_of_us: int | None = None,
+    fresh: bool = False,
+    online: str = "",
+    wait: float = 0.0,
+    progress: Progress | None = None,
+) -> Materialized:
+    """Bring the online records of a view up to a moment, one at a time in a project.
+
+    Parameters and errors as of `FeatureStore.materialize`; StoreLockedError where another is at work after `wait` s.
+    """
+    with (
+        feature_store(actor, settings, "write_features", f"materialize {name}", online=online, serves=True) as found,
+        WriterLock(settings.project_folder, wait_seconds=wait, name=LOCK),
+    ):
+        store, detail = found
+        done = store.materialize(name, version=version, as_of_us=as_of_us, fresh=fresh, progress=progress)
+        detail.update(written=done.written)
+    return done
 
 
 def bind_model(

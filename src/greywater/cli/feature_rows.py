@@ -196,19 +196,17 @@ def materialize(
 
         greywater features materialize risk --online valkey://127.0.0.1:6379/0
     """
-    from greywater.app.features import feature_store
+    from greywater.app.features import materialize_features
     from greywater.featurestore.training_record import moment_us
     from greywater.vocab import Actor
 
     settings = settings_of(store, project)
     name, version = named(view)
     actor, moment = Actor(project=settings.project), None if as_of is None else moment_us(as_of)
-    with (
-        Shown() as progress,
-        feature_store(actor, settings, "write_features", f"materialize {view}", online=online, serves=True) as found,
-    ):
-        done = found[0].materialize(name, version=version, as_of_us=moment, fresh=fresh, progress=progress)
-        found[1].update(written=done.written)
+    with Shown() as progress:
+        done = materialize_features(
+            actor, settings, name, version=version, as_of_us=moment, fresh=fresh, online=online, progress=progress
+        )
     told = {"view": name, "written": done.written, "resumed": done.resumed, "left_out": list(done.left_out)}
     if json is not None:
         write_json(told, json)
