@@ -275,6 +275,29 @@ def test_drift_is_measured_between_two_windows(said: Callable[..., Any], tmp_pat
     assert {row["feature"] for row in report["rows"]} == {"score", "open_loans"}
 
 
+def test_drift_of_what_came_since_a_training_set(said: Callable[..., Any], tmp_path: Path) -> None:
+    begun(said, tmp_path)
+    said(
+        "training-set", "make", "risk", str(tmp_path / "labels.csv"), "--name", "spring", "--from", "2024-01-01",
+        "--to", "2024-04-01", "--split", "none", "--out", str(tmp_path / "spring"),
+    )  # fmt: skip
+    later = "".join(f"d{k},2024-06-01T00:00:00Z,2024-06-01T00:00:00Z,{k},1\n" for k in range(200))
+    (tmp_path / "later.csv").write_text(ROWS.splitlines()[0] + "\n" + later)
+    said("features", "write", "credit", str(tmp_path / "later.csv"))
+    words = ("features", "drift", "--training-set", str(tmp_path / "spring"), "--live", "2024-06-01..2024-07-01")
+    report = said(*words)
+    assert (report["reference"], report["reference_rows"], report["live_rows"]) == ("training set spring@1", 4, 200)
+    (moved,) = [row for row in report["rows"] if row["measure"] == "wasserstein" and row["feature"] == "score"]
+    assert (moved["alert"], report["left_out"]) == (True, ["amount"])
+    with open_features(tmp_path / "store", read_only=True, online="memory:") as store:
+        kept = store.records.drift.rows("view:risk@1", alerts_only=True)
+    assert ("score", "wasserstein") in {(one.feature, one.measure) for one in kept}
+    with pytest.raises(SystemExit, match="not said what is compared"):
+        said(*words, "--reference", "2024-06-01..2024-07-01", "credit")
+    with pytest.raises(SystemExit, match="not said what is compared"):
+        said("features", "drift", "credit", "--live", "2024-06-01..2024-07-01")
+
+
 def test_what_is_retired_is_refused_for_new_views(said: Callable[..., Any], tmp_path: Path) -> None:
     begun(said, tmp_path)
     said("features", "state", "credit@1", "deprecated")

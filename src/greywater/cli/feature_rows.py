@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as text
 import math
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -56,9 +57,14 @@ def _short(value: Any) -> str:
 
 
 def drift(
-    group: Group,
-    reference: Annotated[str, typer.Option(metavar="FROM..TO", help="Event times that are compared with.")],
     live: Annotated[str, typer.Option(metavar="FROM..TO", help="Event times that are compared.")],
+    group: Annotated[str | None, typer.Argument(metavar="GROUP[@VERSION]", help="A registered group.")] = None,
+    reference: Annotated[
+        str | None, typer.Option(metavar="FROM..TO", help="Event times that are compared with.")
+    ] = None,
+    training_set: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Compare the groups of its view with this training set.")
+    ] = None,
     feature: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only these; may be given again.")] = None,
     store: Store = None,
     project: Project = None,
@@ -69,21 +75,26 @@ def drift(
     Examples
 
         greywater features drift credit --reference 2024-01-01..2024-04-01 --live 2024-04-01..2024-05-01
+
+        greywater features drift --training-set autumn --live 2024-11-01..2024-12-01
     """
     from greywater.app.features import feature_store
+    from greywater.errors import UsageError
+    from greywater.featurestore.writers import read_training_set
     from greywater.vocab import Actor
 
+    if (training_set is None) != (group is not None and reference is not None) or (training_set and group):
+        raise UsageError("it is not said what is compared", mend="give a group and --reference, or --training-set")
     settings = settings_of(store, project)
-    name, version = named(group)
-    windows = _window(reference, "--reference"), _window(live, "--live")
-    with (
-        Shown(),
-        feature_store(Actor(project=settings.project), settings, "write_features", f"drift of {name}") as (
-            held,
-            detail,
-        ),
-    ):
-        report = held.drift(name, *windows, version=version, features=feature)
+    actor = Actor(project=settings.project)
+    subject = group or str(training_set)
+    with Shown(), feature_store(actor, settings, "write_features", f"drift of {subject}") as (held, detail):
+        if training_set is not None:
+            report = held.drift_since(read_training_set(training_set), _window(live, "--live"))
+        else:
+            name, version = named(subject)
+            windows = _window(reference or "", "--reference"), _window(live, "--live")
+            report = held.drift(name, *windows, version=version, features=feature)
         detail.update(alerts=len(report.alerts))
     if json is not None:
         write_json(text.loads(report.to_json()), json)
@@ -92,9 +103,11 @@ def drift(
             (row.feature, row.measure, _short(row.value), _short(row.threshold), "yes" if row.alert else "")
             for row in report.rows
         ]
-        show_rows(f"{group}: {reference} against {live}", ("feature", "measure", "value", "limit", "drifted"), rows)
-    sizes = ((reference, report.reference_rows), (live, report.live_rows))
-    show_warnings([f"{group} has no row in {window}: nothing is measured" for window, size in sizes if not size])
+        show_rows(
+            f"{subject}: {report.reference} against {live}", ("feature", "measure", "value", "limit", "drifted"), rows
+        )
+    sizes = ((report.reference, report.reference_rows), (live, report.live_rows))
+    show_warnings([f"{subject} has no row in {window}: nothing is measured" for window, size in sizes if not size])
 
 
 def _window(words: str, option: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from greywater.errors import RefusedTypeError
 from greywater.features.expressions.values import kind_of, load
-from greywater.featurestore.definitions import FeatureGroup
+from greywater.featurestore.definitions import FeatureGroup, FeatureView, RequestValue
 from greywater.featurestore.distances import (
     chi_square,
     jensen_shannon,
@@ -36,7 +36,7 @@ from greywater.vocab import Float64Array, Int64Array
 if TYPE_CHECKING:
     from greywater.stores.feature_record_rows import DriftRecord
 
-__all__ = ["MEASURES", "DriftReport", "DriftRow", "Thresholds", "Window", "drift", "group_drift"]
+__all__ = ["MEASURES", "DriftReport", "DriftRow", "Thresholds", "Window", "drift", "group_drift", "view_drift"]
 
 Measure = Literal["psi", "jensen_shannon", "kolmogorov_smirnov", "wasserstein", "chi_square"]
 MEASURES: Final[tuple[Measure, ...]] = ("psi", "jensen_shannon", "kolmogorov_smirnov", "wasserstein", "chi_square")
@@ -238,6 +238,59 @@ def group_drift(
         parts.append(drift(tables[0], tables[1], some, thresholds=thresholds, names=names))
     rows = tuple(row for part in parts for row in part.rows)
     return DriftReport(*names, parts[0].reference_rows, parts[0].live_rows, rows)
+
+
+def view_drift(
+    learned: pa.Table,
+    view: FeatureView,
+    groups: Mapping[tuple[str, int], FeatureGroup],
+    offline: Offline,
+    live: Window,
+    *,
+    name: str = "training set",
+    thresholds: Thresholds | None = None,
+) -> DriftReport:
+    """Measure how far the rows that came into the groups of a view are from what a model learned from.
+
+    Of a training set a feature has one value a label row, of a group one a row that was written: for groups with a row
+    a payment these are the same population.
+
+    Parameters
+    ----------
+    learned : pa.Table
+        Rows of a training set of the view, with its columns.
+    view : FeatureView
+    groups : mapping of (name, version) to FeatureGroup
+    offline : Offline
+    live : Window
+    name : str
+        What the training set is called in the report.
+    thresholds : Thresholds, optional
+
+    Returns
+    -------
+    DriftReport
+        By the names of the view. Timestamps and values of the request are left out. `live_rows` are those of the group
+        that has most.
+
+    Raises
+    ------
+    RefusedTypeError
+        The training set does not have a column of the view.
+    """
+    rows: list[DriftRow] = []
+    left_out = [one.name for one in view.columns if isinstance(one, RequestValue)]
+    most = 0
+    for key in view.groups:
+        columns = [one for one in view.features if (one.group, one.version) == key]
+        moments = [one.name for one in columns if groups[key].by_name[one.feature].dtype == "timestamp"]
+        left_out += moments
+        asked = [one for one in columns if one.name not in moments]
+        found = _read(offline, groups[key], live, list(dict.fromkeys(one.feature for one in asked)))
+        table = pa.table({one.name: found[one.feature] for one in asked})
+        most = max(most, found.num_rows)
+        rows += drift(learned, table, table.column_names, thresholds=thresholds, names=(name, live.said)).rows
+    return DriftReport(name, live.said, learned.num_rows, most, tuple(rows), tuple(left_out))
 
 
 def _read(offline: Offline, group: FeatureGroup, window: Window, features: Sequence[str]) -> pa.Table:

@@ -341,20 +341,24 @@ class FeatureStore:
     ) -> DriftReport:
         """Measure how far two windows of a group are apart, and keep what was found."""
         from greywater.featurestore.drift import group_drift
-        from greywater.stores.feature_record_rows import DriftRecord
 
         group = self.registry.group(name, version)
         report = group_drift(self.offline, group, reference, live, features=features, thresholds=thresholds)
-        subject = f"{group.name}@{group.version}"
-        self.records.drift.add(
-            [
-                DriftRecord(
-                    subject, reference.said, live.said, row.feature, row.measure, _finite(row.value),
-                    _finite(row.threshold), row.alert,
-                )
-                for row in report.rows
-            ]
+        self.records.drift.add(report.records(f"group:{group.name}@{group.version}"))
+        return report
+
+    def drift_since(
+        self, learned: TrainingSet, live: Window, *, part: str | None = None, thresholds: Thresholds | None = None
+    ) -> DriftReport:
+        """Measure how far live rows are from a training set (or a part of it), and keep what was found."""
+        from greywater.featurestore.drift import view_drift
+
+        query, view = learned.record.query, learned.record.view
+        report = view_drift(
+            learned.part(part), view, self.groups_of(view), self.offline, live,
+            name=f"training set {query.name}@{query.version}", thresholds=thresholds,
         )  # fmt: skip
+        self.records.drift.add(report.records(f"view:{view.name}@{view.version}"))
         return report
 
 
@@ -367,7 +371,3 @@ def _with_known_time(rows: pa.Table) -> pa.Table:
 
 def _as_json(row: Mapping[str, Any]) -> str:
     return json.dumps(row, default=str, ensure_ascii=False, sort_keys=True)
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None or value != value or value in (float("inf"), float("-inf")) else value
