@@ -173,6 +173,6 @@ def _text(words: str) -> str:
 def _mark(words: str) -> str:
     """Plain words in Markdown: nothing of them is read as a mark-up or as HTML."""
     flat = " ".join(say.plain(words).split())
-    for letter in "\\`*_|<":
+    for letter in "\\`*_|<[]&~":
         flat = flat.replace(letter, "\\" + letter)
-    return flat
+    return f"\\{flat}" if flat[:1] in ("#", ">") else flat
