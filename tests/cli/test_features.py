@@ -109,6 +109,28 @@ def test_the_same_file_writes_nothing_again(said: Callable[..., Any], tmp_path: 
     assert (score["rows"], score["least"], score["greatest"]) == (3, 300.0, 700.0)
 
 
+@pytest.mark.parametrize("action", ["reject", "quarantine", "warn"])
+def test_the_same_file_is_not_held_against_its_own_rows(said: Callable[..., Any], tmp_path: Path, action: str) -> None:
+    rule = f'[[group.rules]]\nkind = "unique"\naction = "{action}"\n'
+    old = '[[group.rules]]\nkind = "freshness"\nmost_seconds = 1\naction = "warn"\n'
+    (tmp_path / "features.toml").write_text(DEFINITIONS.replace("[[group.rules]]", rule + old + "[[group.rules]]"))
+    begun(said, tmp_path)
+    again = said("features", "write", "credit", str(tmp_path / "rows.csv"))
+    assert (again["rows"], again["quarantined"], again["commit"], again["warnings"]) == (0, 0, None, [])
+    (tmp_path / "same.csv").write_text(ROWS + "c9,2024-01-15T00:00:00Z,2024-01-15T00:00:00Z,1,0\n")
+    if action == "reject":
+        with pytest.raises(SystemExit, match="earlier row"):
+            said("features", "write", "credit", str(tmp_path / "same.csv"))
+    else:
+        told = said("features", "write", "credit", str(tmp_path / "same.csv"))
+        assert (told["rows"], told["quarantined"]) == ((1, 4) if action == "quarantine" else (4, 1))
+    with open_features(tmp_path / "store", online="memory:") as store:
+        assert store.tables is not None
+        aside = store.tables.read("quarantined_features")
+    assert aside is not None
+    assert aside.num_rows == {"reject": 1, "quarantine": 5, "warn": 2}[action]
+
+
 def test_a_vector_is_served_with_the_values_of_the_request(said: Callable[..., Any], tmp_path: Path) -> None:
     begun(said, tmp_path)
     assert said("features", "materialize", "risk")["written"] == 2

@@ -83,8 +83,8 @@ def drift(
     from greywater.featurestore.writers import read_training_set
     from greywater.vocab import Actor
 
-    if (training_set is None) != (group is not None and reference is not None) or (training_set and group):
-        raise UsageError("it is not said what is compared", mend="give a group and --reference, or --training-set")
+    if (training_set is None) != (group is not None and reference is not None) or (training_set and (group or feature)):
+        raise UsageError("it is not said what is compared", mend="give GROUP and --reference, or --training-set alone")
     settings = settings_of(store, project)
     actor = Actor(project=settings.project)
     subject = group or str(training_set)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,11 +64,18 @@ def statistics_of(meta: Mapping[str, Any]) -> GroupStatistics | None:
 
 
 def append_checked(
-    offline: Offline, group: FeatureGroup, rows: pa.Table, now_us: int, *, transaction: str | None = None
+    offline: Offline,
+    group: FeatureGroup,
+    rows: pa.Table,
+    now_us: int,
+    *,
+    transaction: str | None = None,
+    before: Callable[[Validated], None] | None = None,
 ) -> tuple[Validated, GroupCommit | None]:
     """Hold rows against the rules of their group and write those that are kept, with their statistics.
 
-    The rows set aside are in what is returned; to keep them is the caller's. `unique` asks the store which rows it
+    The rows set aside are in what is returned; to keep them is the caller's, who may do so `before` the others are
+    written. `unique` asks the store which rows it
     has; two writers at the same moment do not see each other's.
 
     Returns
@@ -83,6 +90,8 @@ def append_checked(
     """
     asks = any(rule.kind == "unique" for rule in group.rules)
     found = check(rows, group, now_us, known=held_by(offline, group) if asks else None)
+    if before is not None:
+        before(found)
     if not found.kept.num_rows:
         return found, None
     meta = commit_meta(found, group)

@@ -169,16 +169,25 @@ class FeatureStore:
         from greywater.featurestore.commit_quality import append_checked
 
         group = self.registry.group(name, version)
-        now_us = time.time_ns() // 1000
-        held, commit = append_checked(self.offline, group, _with_known_time(rows), now_us, transaction=transaction)
-        self._set_aside(group, held, transaction)
-        noted = commit
-        if commit is None and transaction is not None:  # written before, and perhaps stopped before it was noted
-            commits = self.offline.commits(group.name, group.version)
-            noted = next((one for one in commits if one.transaction == transaction), None)
+        written = self._written(group, transaction)
+        if written is not None:  # its rows are not held against themselves; perhaps it was stopped before it was noted
+            self._note(group, written, source)
+            return Written(None, 0, 0, ())
+        held, commit = append_checked(
+            self.offline, group, _with_known_time(rows), time.time_ns() // 1000, transaction=transaction,
+            before=lambda found: self._set_aside(group, found, transaction),
+        )  # fmt: skip
+        noted = commit or self._written(group, transaction)
         if noted is not None:
             self._note(group, noted, source)
         return Written(commit, 0 if commit is None else commit.rows, held.quarantined.num_rows, held.warnings)
+
+    def _written(self, group: FeatureGroup, transaction: str | None) -> GroupCommit | None:
+        """The commit of a transaction, if there is one."""
+        if transaction is None:
+            return None
+        commits = self.offline.commits(group.name, group.version)
+        return next((one for one in commits if one.transaction == transaction), None)
 
     def _set_aside(self, group: FeatureGroup, held: Validated, transaction: str | None) -> None:
         if not held.quarantined.num_rows:
