@@ -129,3 +129,12 @@ def test_what_is_not_defined_is_never_changed() -> None:
     assert {"sender.out.count.1d", "receiver.in.count.1d"}.isdisjoint({change.feature for change in found.changes})
     with pytest.raises(UsageError):
         counterfactual(linear({}), row[:-1], usual, NAMES, 0.0)
+
+
+def test_a_lever_goes_part_of_the_way_where_all_of_it_is_worse() -> None:
+    names = ["sender.out.sum.1d", "receiver.in.sum.1d", "receiver.out.sum.1d"]
+    row, usual = np.array([9.0, 9.0, 9.0]), np.array([1.0, 1.0, 1.0])
+    found = counterfactual(lambda X: np.abs(X[:, 0] - 5) + X[:, 1] + X[:, 2], row, usual, names, 2.5)
+    assert found.found
+    assert found.after < 2.5
+    assert found.levers["flow sender out"] == pytest.approx(0.5, abs=0.1)

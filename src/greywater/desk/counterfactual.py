@@ -80,7 +80,7 @@ class Counterfactual:
     Parameters
     ----------
     found : bool
-        False: no change of the levers together brings the score below the line; `changes` then moves all of them.
+        False: no change was found that brings the score below the line; `changes` then is the one that came nearest.
     changes : tuple of Change
         Every column that changes, by lever.
     levers : mapping of str to float
@@ -138,9 +138,10 @@ def counterfactual(
 
     A lever moves all its columns the same share of the way from their values to the usual ones (counts to whole
     numbers), only in its own direction: windows shrink together, so the changed row stays one that could have been.
-    First each lever alone, then all pairs, then greedily the lever that lowers the score most; the fewest levers win,
-    of equals the one moved least. At the end each is moved back as far as the line allows, in steps of 5 %, the last
-    one added first. The same row gives the same answer; at most `most_calls` rows are scored.
+    First each lever alone, then all pairs, then greedily the lever that lowers the score most, part of the way where
+    that is lower than all of it; the fewest levers win, of equals the one moved least. At the end each is moved back as
+    far as the line allows, in steps of 5 %, the last one added first. The same row gives the same answer; at most
+    `most_calls` rows are scored.
 
     Parameters
     ----------
@@ -281,16 +282,19 @@ class _Search:
         return self._best(pairs, self._scores(pairs))
 
     def _greedy(self) -> dict[int, float]:
-        """Levers all the way, each time the one that lowers the score most, until the line or the end."""
+        """Each time the lever that lowers the score most, all the way; where none does, part of the way."""
         moved: dict[int, float] = {}
-        now = self.start
+        now, steps = self.start, [STEPS[-1]]
         while now >= self._line:
-            left = [place for place in range(len(self._levers)) if place not in moved]
-            scores = self._scores([moved | {place: 1.0} for place in left])
-            if not left or not scores.min() < now:
+            places = range(len(self._levers))
+            tries = [moved | {place: step} for place in places for step in steps if moved.get(place) != step]
+            scores = self._scores(tries)
+            if len(tries) and scores.min() < now:
+                moved, now = tries[int(np.argmin(scores))], float(scores.min())
+            elif len(steps) == len(STEPS):
                 break
-            moved[left[int(np.argmin(scores))]] = 1.0
-            now = float(scores.min())
+            else:
+                steps = list(STEPS)
         return moved
 
     def _moved_back(self, moved: dict[int, float]) -> dict[int, float]:
