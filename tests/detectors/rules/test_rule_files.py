@@ -77,6 +77,12 @@ def test_a_rule_is_read_and_evaluated(tmp_path: Path) -> None:
     assert yen.evaluate(rows).of("wires-abroad").tolist() == [True, True, False]
 
 
+def test_a_file_that_begins_with_a_mark_is_read(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert [rule.id for rule in RuleSet.load(path).rules] == ["wires-abroad"]
+
+
 def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
     written(tmp_path)
     (tmp_path / "a.toml").write_text((HEAD + GOOD + PARAMETERS).replace("wires-abroad", "another"), encoding="utf-8")

@@ -209,7 +209,7 @@ def _text_of(path: Path, called: str) -> str:
             raise FormatError(
                 f"the file has more than {MOST_BYTES:,} bytes", where=called, mend="make several files of it"
             )
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # editors put a mark before it
     except OSError as error:
         raise FormatError(f"the file cannot be read: {error.strerror}", where=called, mend="name a TOML file") from None
     except UnicodeDecodeError:
