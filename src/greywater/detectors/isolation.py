@@ -13,7 +13,7 @@ from greywater.detectors.calibration import Platt, Rank, from_json
 from greywater.detectors.detector import Validation
 from greywater.detectors.fitted import FittedFace, ThresholdBy
 from greywater.detectors.forest import Forest, Preparation
-from greywater.detectors.rows import RowReader, matrices
+from greywater.detectors.rows import RowReader, drawn_evenly, matrices
 from greywater.detectors.saved import (
     MEND,
     pack_arrays,
@@ -240,19 +240,7 @@ class Isolation(FittedFace[_Fitted]):
 
     def _draw(self, count: int, weight: Float64Array | None) -> Int64Array:
         """Positions of the sample: one at random from each equal stretch of the slice."""
-        allowed = np.arange(count)
-        if weight is not None:
-            given = np.asarray(weight, np.float64)
-            if given.shape != (count,) or not bool((np.isfinite(given) & (given >= 0)).all()) or not given.any():
-                raise DetectorError(
-                    "weights must be one finite number >= 0 a row, not all 0", where="weight", mend="mend or leave out"
-                )
-            allowed = np.flatnonzero(given > 0)
-        most = self._parameters.sample_rows
-        if len(allowed) <= most:
-            return allowed
-        edges = np.linspace(0, len(allowed), most + 1).astype(np.int64)
-        return allowed[edges[:-1] + (np.random.default_rng(self._seed).random(most) * np.diff(edges)).astype(np.int64)]
+        return drawn_evenly(count, self._parameters.sample_rows, self._seed, weight)
 
     def _grow(self, sample: Float64Array) -> Forest:
         from sklearn.ensemble import IsolationForest

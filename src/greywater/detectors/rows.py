@@ -9,9 +9,10 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
+from greywater.errors import DetectorError
 from greywater.vocab import Float64Array, Int64Array, TrainingTable
 
-__all__ = ["RowReader", "matrices", "matrix", "sample_negatives"]
+__all__ = ["RowReader", "drawn_evenly", "matrices", "matrix", "sample_negatives"]
 
 #: Rows copied from columns to rows at a time; a tile of 250 columns stays in the cache.
 TILE: int = 256
@@ -151,3 +152,30 @@ def sample_negatives(y: Int64Array, most: int, seed: int) -> tuple[Int64Array, f
     edges = np.linspace(0, len(negatives), most + 1).astype(np.int64)
     drawn = edges[:-1] + (np.random.default_rng(seed).random(most) * np.diff(edges)).astype(np.int64)
     return np.sort(np.concatenate([positives, negatives[drawn]])), len(negatives) / most
+
+
+def drawn_evenly(count: int, most: int, seed: int, weight: Float64Array | None = None) -> Int64Array:
+    """Positions of at most `most` of `count` rows, one at random from each equal stretch; never one of weight 0.
+
+    Raises
+    ------
+    DetectorError
+        The weights are not one finite number >= 0 a row, or all are 0.
+
+    Examples
+    --------
+    >>> drawn_evenly(4, 10, seed=1, weight=np.array([1.0, 0.0, 1.0, 1.0])).tolist()
+    [0, 2, 3]
+    """
+    allowed = np.arange(count)
+    if weight is not None:
+        given = np.asarray(weight, np.float64)
+        if given.shape != (count,) or not bool((np.isfinite(given) & (given >= 0)).all()) or not given.any():
+            raise DetectorError(
+                "weights must be one finite number >= 0 a row, not all 0", where="weight", mend="mend or leave out"
+            )
+        allowed = np.flatnonzero(given > 0)
+    if len(allowed) <= most:
+        return allowed
+    edges = np.linspace(0, len(allowed), most + 1).astype(np.int64)
+    return allowed[edges[:-1] + (np.random.default_rng(seed).random(most) * np.diff(edges)).astype(np.int64)]
