@@ -15,8 +15,8 @@ DAY = 86_400
 #: Names of the sets of features (features/catalog.py).
 FEATURE_SETS = ("payments-v1", "payments-v2", "payments-v3")
 
-#: Detectors that the main job can use (app/fitting.py).
-DETECTORS = ("hybrid", "boosted", "isolation")
+#: Detectors that the main job can use (app/fitting.py); after the third the classic ones (detectors/outlier_kinds.py).
+DETECTORS = ("hybrid", "boosted", "isolation", "pca", "kmeans", "ocsvm", "kde", "knn", "ecod", "copod")
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ class Settings:
     threads: int = 0
     #: Seed of everything random.
     seed: int = 7
-    #: What judges: "hybrid" (all parts under a second level), "boosted" (trees, or a forest without labels) or
-    #: "isolation" (a forest, whatever the labels).
+    #: What judges: "hybrid" (all parts under a second level), "boosted" (trees, or a forest without labels),
+    #: "isolation" (a forest, whatever the labels) or one of the classic anomaly detectors, such as "pca".
     detector: str = "hybrid"
     #: Let columns push one way only where the field knows which (docs/boosted.md).
     monotone: bool = False

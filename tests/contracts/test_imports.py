@@ -50,6 +50,7 @@ DISTRIBUTIONS = {
     "click": "typer",
     "llvmlite": "numba",
     "scipy": "scikit-learn",
+    "threadpoolctl": "scikit-learn",
     "mlflow": "mlflow-skinny",
 }
 

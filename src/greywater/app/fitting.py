@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from greywater.app.part_makers import PartContext, boosted_of, isolation_of, make_parts
+from greywater.app.part_makers import PartContext, boosted_of, isolation_of, make_parts, outlier_of
 from greywater.app.split import Split
 from greywater.app.truth import Truth
 from greywater.config import Settings
@@ -15,6 +16,8 @@ from greywater.detectors.boosted import Boosted
 from greywater.detectors.detector import Validation
 from greywater.detectors.hybrid import Hybrid
 from greywater.detectors.isolation import Isolation
+from greywater.detectors.outlier import OutlierDetector
+from greywater.detectors.outlier_kinds import OUTLIER_KINDS
 from greywater.detectors.rule_part import RulePart
 from greywater.detectors.rules.survey import RuleSurvey, survey
 from greywater.pipeline.replay import Replayed
@@ -29,6 +32,7 @@ CALLED = {
     "isolation": "isolation forest (scikit-learn)",
     "rules": "rules",
     "trust": "Anti-TrustRank",
+    **{kind: made.called for kind, made in OUTLIER_KINDS.items()},
 }
 
 
@@ -36,7 +40,7 @@ CALLED = {
 class Fitted:
     """A fitted detector, what it is called, and why it was used."""
 
-    detector: Boosted | Isolation | Hybrid
+    detector: Boosted | Isolation | Hybrid | OutlierDetector[Any]
     name: str
     why: str
 
@@ -80,6 +84,7 @@ def fit_detector(
     "hybrid": the parts of PART_MAKERS under a second level that learns from the later part of [train, validation).
     "boosted": boosted trees where the training slice holds laundering, an isolation forest where it does not.
     "isolation": an isolation forest, whatever the labels.
+    One of OUTLIER_KINDS: that classic anomaly detector, whatever the labels.
 
     `words` say what the codes of text attributes mean, by column.
     """
@@ -104,10 +109,11 @@ def fit_detector(
         boosted = boosted_of(settings)
         boosted.fit(train, y, time, validation=later, progress=progress)
         return Fitted(boosted, CALLED["boosted"], why)
-    isolation = isolation_of(settings)
-    isolation.fit(train, None, time, validation=later, progress=progress)
-    asked = "the setting `detector` asks for it" if labelled else why
-    return Fitted(isolation, CALLED["isolation"], asked)
+    named = settings.detector in OUTLIER_KINDS
+    unlearned = outlier_of(settings.detector, settings) if named else isolation_of(settings)
+    unlearned.fit(train, None, time, validation=later, progress=progress)
+    asked = "the setting `detector` asks for it" if labelled or named else why
+    return Fitted(unlearned, CALLED[unlearned.kind], asked)
 
 
 def _why(truth: Truth | None, split: Split) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from greywater.app.rule_place import project_rules
 from greywater.config import Settings
@@ -12,10 +12,12 @@ from greywater.detectors.association import Association
 from greywater.detectors.boosted import Boosted, BoostedParameters
 from greywater.detectors.detector import Detector
 from greywater.detectors.isolation import Isolation
+from greywater.detectors.outlier import OutlierDetector
+from greywater.detectors.outlier_kinds import OUTLIER_KINDS
 from greywater.detectors.rule_part import RulePart
 from greywater.features.suspicion import SUSPICION_FEATURES
 
-__all__ = ["PART_MAKERS", "PartContext", "PartMaker", "boosted_of", "isolation_of", "make_parts"]
+__all__ = ["PART_MAKERS", "PartContext", "PartMaker", "boosted_of", "isolation_of", "make_parts", "outlier_of"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ def boosted_of(settings: Settings) -> Boosted:
 def isolation_of(settings: Settings) -> Isolation:
     """An isolation forest as the settings have it."""
     return Isolation(seed=settings.seed, threads=settings.worker_threads)
+
+
+def outlier_of(kind: str, settings: Settings) -> OutlierDetector[Any]:
+    """The classic anomaly detector of that name, as the settings have it."""
+    return OUTLIER_KINDS[kind](seed=settings.seed, threads=settings.worker_threads)
 
 
 def _boosted(context: PartContext) -> Mapping[str, Detector]:

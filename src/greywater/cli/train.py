@@ -20,7 +20,9 @@ SHOWN = 10
 def train(
     detector: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="hybrid, boosted or isolation. [default: the setting `detector`]"),
+        typer.Option(
+            metavar="NAME", help="hybrid, boosted, isolation, pca, kmeans, knn... [default: the setting `detector`]"
+        ),
     ] = None,
     whole: Annotated[bool, typer.Option("--whole", help="Learn from everything; measure nothing.")] = False,
     store: Store = None,

@@ -9,6 +9,7 @@ from greywater.detectors.association import Association
 from greywater.detectors.boosted import Boosted
 from greywater.detectors.detector import Detector
 from greywater.detectors.isolation import Isolation
+from greywater.detectors.outlier_kinds import OUTLIER_KINDS
 from greywater.detectors.rule_part import RulePart
 from greywater.detectors.saved import read_folder
 from greywater.detectors.xgboosted import XGBoosted
@@ -23,6 +24,7 @@ PART_KINDS: Final[dict[str, type[Detector]]] = {
     Isolation.kind: Isolation,
     Association.kind: Association,
     RulePart.kind: RulePart,
+    **OUTLIER_KINDS,
 }
 
 
