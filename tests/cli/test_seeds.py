@@ -38,7 +38,8 @@ def listed(greywater: Greywater) -> list[dict[str, Any]]:
 def test_past_reports(store: Greywater, tmp_path: Path) -> None:
     (tmp_path / "reports.csv").write_text("account,reason,known_since\nA,report 7,2024-02-01\nB,,\n,,\n")
     said = store("seeds", "import", "reports.csv", "--json", "-")
-    assert (said.code, json.loads(said.out)) == (0, {"seeds": 2, "rejected": 1, "undated": 1, "known": False})
+    told = {"seeds": 2, "rejected": 1, "undated": 1, "unmatched": 0, "known": False}
+    assert (said.code, json.loads(said.out)) == (0, told)
     assert "1 rows of reports.csv were set aside" in said.err
     rows = listed(store)
     assert [(row["account"], row["reason"]) for row in rows] == [("A", "report 7"), ("B", None)]
@@ -58,6 +59,18 @@ def test_closed_alerts(store: Greywater, tmp_path: Path) -> None:
         {"account": "A", "customer": None, "reason": "alert 2", "known_since": "2024-04-01T00:00:00+00:00"},
     ]
     assert "C1" in store("seeds", "list").out
+
+
+def test_seeds_that_name_nobody_are_recorded_and_said(store: Greywater, tmp_path: Path) -> None:
+    (tmp_path / "reports.csv").write_text("account,customer\nA,\n,C2\nA1,\n,C9\nA1,C1\n")
+    (tmp_path / "ties.csv").write_text("from_customer,to_customer,kind\nC9,C1,partner\n")
+    said = store("seeds", "import", "reports.csv", "--json", "-")
+    assert json.loads(said.out)["unmatched"] == 2
+    assert "2 seeds name nobody that the project knows" in said.err
+    assert store("ingest", "--relationships", "ties.csv").code == 0
+    (tmp_path / "more.csv").write_text("customer\nC9\n")
+    assert "name nobody" not in store("seeds", "import", "more.csv").err
+    assert len(listed(store)) == 6
 
 
 def test_what_cannot_be_used(store: Greywater, tmp_path: Path) -> None:

@@ -314,7 +314,9 @@ class _Ingest:
         if outcome.rejected:
             self._warnings.append(f"{name}: {outcome.rejected} rows could not be used; they are in the rejected rows")
         if outcome.unmatched:
-            self._warnings.append(f"{name}: {outcome.unmatched} labels name a payment or account that is not recorded")
+            strange = "seeds name nobody that the project knows"
+            words = strange if outcome.table == "seeds" else "labels name a payment or account that is not recorded"
+            self._warnings.append(f"{name}: {outcome.unmatched} {words}")
         if outcome.undated:
             what = "seeds" if outcome.table == "seeds" else "values"
             self._warnings.append(f"{name}: {outcome.undated} {what} carry no date: they count as known from now on")

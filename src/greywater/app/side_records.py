@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from greywater.app.attributes import code_attributes
 from greywater.app.file_log import file_digest
@@ -38,6 +39,9 @@ __all__ = ["SIDE_TABLES", "SideOutcome", "SideRecords", "read_side_records", "re
 
 _DAY_US: Final = 86_400_000_000
 _MOMENT: Final = pa.timestamp("us", tz="UTC")
+
+#: Where relationships name customers.
+_ENDS: Final = (("relationships", "from_customer"), ("relationships", "to_customer"))
 
 #: Table -> its schema, its reader, and the column that stands in for a missing known_since ("" = none).
 SIDE_TABLES: Final[dict[str, tuple[pa.Schema, Callable[[Path], RecordsRead | AttributesRead], str]]] = {
@@ -87,7 +91,7 @@ class SideOutcome:
     rows, rejected : int
         Rows that could be used and rows set aside.
     unmatched : int
-        Labels whose payment or account is not in the ledger.
+        Labels whose payment or account is not in the ledger; seeds that name nobody whom the project knows.
     undated : int
         Seeds without a date, and values of attributes: they are known from now on.
     known : bool
@@ -175,6 +179,7 @@ def record_side_records(project: Project, records: SideRecords) -> SideOutcome:
     elif records.table in ("seeds", "attributes"):
         undated = int((moments == UNKNOWN).sum())
         moments = np.where(moments == UNKNOWN, _latest(project), moments)
+        unmatched = _strangers(project, rows) if records.table == "seeds" else 0
     elif stand_in:
         moments = np.where(moments == UNKNOWN, _moments(rows[stand_in]), moments)
     after = _after_seq(project, moments)
@@ -212,6 +217,22 @@ def _labels_known_since(project: Project, rows: pa.Table, moments: Int64Array) -
     dated = np.where(dated == UNKNOWN, _latest(project), dated)
     delayed = dated + project.settings.label_delay_days * _DAY_US
     return np.where(moments == UNKNOWN, delayed, moments), unmatched
+
+
+def _strangers(project: Project, seeds: pa.Table) -> int:
+    """How many seeds name neither an account that ever paid, was paid or is recorded, nor a recorded customer."""
+    accounts, customers = (seeds[name].combine_chunks() for name in ("account", "customer"))
+    met = accounts_last_paid(project.ledger, accounts) != UNKNOWN
+    for given, places in (
+        (accounts, (("accounts", "account"),)),
+        (customers, (("accounts", "customer"), ("parties", "customer"), *_ENDS)),
+    ):
+        for table, column in places:
+            rows = project.tables.read(table, [column])
+            if rows is not None:
+                known = pc.is_in(given, value_set=rows[column].combine_chunks(), skip_nulls=True)
+                met |= known.to_numpy(zero_copy_only=False)
+    return int((~met).sum())
 
 
 def _after_seq(project: Project, moments: Int64Array) -> Int64Array:

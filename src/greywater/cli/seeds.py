@@ -38,11 +38,14 @@ def imported(
     outcome = import_seeds(Actor(project=settings.project), settings, path, alerts=alerts, wait=wait)
     if json is not None:
         told = {"seeds": 0 if outcome.known else outcome.rows, "rejected": outcome.rejected}
-        write_json({**told, "undated": outcome.undated, "known": outcome.known}, json)
+        told |= {"undated": outcome.undated, "unmatched": outcome.unmatched, "known": outcome.known}
+        write_json(told, json)
     if outcome.rejected and not outcome.known:
         show_warnings([f"{outcome.rejected:,} rows of {outcome.name} were set aside with their reasons"])
     if outcome.undated and not outcome.known:
         show_warnings([f"{outcome.undated:,} seeds have no date: they are known from the latest payment on"])
+    if outcome.unmatched and not outcome.known:
+        show_warnings([f"{outcome.unmatched:,} seeds name nobody that the project knows: look for slips of the pen"])
     if json != "-":
         said = "was recorded before; nothing was added" if outcome.known else f"{outcome.rows:,} confirmed launderers"
         typer.echo(f"{outcome.name}: {said}")
