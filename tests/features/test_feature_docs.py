@@ -50,9 +50,9 @@ def test_every_feature_without_the_graph_is_documented() -> None:
 
 
 def test_every_column_of_exposure_is_documented() -> None:
-    plan = payments_v3(Settings(), 1).exposure
+    plan = payments_v3(Settings(exposure_hops=3), 1).exposure
     assert plan is not None
-    wanted = {template(feature) for feature in plan.features}
+    wanted = {re.sub(r"_[23]\.", "_{h}.", template(feature)) for feature in plan.features}
     said = {name for name in quoted("exposure.md") if re.fullmatch(r"(exposure|\{party\})\.[a-z_.{}]+", name)}
     assert said == wanted
 
