@@ -285,6 +285,7 @@ def test_files_of_synthaml_take_a_path_of_their_own(tmp_path: Path) -> None:
     assert {alert.money_at_stake for alert in found.alerts} == {None}
     assert found.alerts[0].customer == ""
     assert not [alert for alert in found.alerts if alert.place == "folded"]
+    assert not [words for words in found.ranking.words if "folds" in words]
     assert "1 transactions came after their alert and were left out" in found.notes
     assert "1 transactions are of no alert in the file" in found.notes
     assert all("EUR" not in reason for alert in found.alerts for reason in alert.reasons)

@@ -346,6 +346,8 @@ def _ranking(
         )
     # What ties the customers of another system's alerts is not known, so each stays an alert of its own.
     policy = replace(ranking_policy(settings, request.order), networks=None)
+    if not any(book.party):
+        policy = replace(policy, folding=None)
     return rank_alerts(
         candidates,
         facts,

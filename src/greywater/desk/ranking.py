@@ -39,7 +39,8 @@ class RankingPolicy:
     value : ValueAssumptions
     networks : NetworkRule or None
         None = alerts stay one a party.
-    folding : FoldRule
+    folding : FoldRule or None
+        None = it is not known who is alerted, so nothing repeats.
     hibernation : HibernationPolicy
     order : {"value", "score"}
         What comes first: most expected value per hour, or the highest raw score. Without outcomes to calibrate a
@@ -50,7 +51,7 @@ class RankingPolicy:
 
     value: ValueAssumptions = field(default_factory=ValueAssumptions)
     networks: NetworkRule | None = field(default_factory=NetworkRule)
-    folding: FoldRule = field(default_factory=FoldRule)
+    folding: FoldRule | None = field(default_factory=FoldRule)
     hibernation: HibernationPolicy = field(default_factory=HibernationPolicy)
     order: Literal["value", "score"] = "value"
     levels: LevelCuts = field(default_factory=LevelCuts)
@@ -67,7 +68,8 @@ class RankingPolicy:
         tied = self.network_rule(calibrated)
         if tied is not None:
             said.append(tied.words())
-        said.append(self.folding.words())
+        if self.folding is not None:
+            said.append(self.folding.words())
         if calibrated:
             said.append(self.hibernation.words())
         return (*said, *(self.levels if calibrated else LevelCuts.by_rank()).words())
@@ -261,7 +263,10 @@ def rank_alerts(
     folds = fold(
         [
             Repeatable(
-                f"{candidate.seq:020d}", f"{candidate.kind}\x1f{candidate.entity}", fact.behaviour, candidate.time_us
+                f"{candidate.seq:020d}",
+                f"{candidate.kind}\x1f{candidate.entity}",
+                fact.behaviour if policy.folding is not None else "",
+                candidate.time_us,
             )
             for candidate, fact in zip(candidates, known, strict=True)
         ],
