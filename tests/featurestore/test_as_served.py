@@ -6,11 +6,9 @@ import json
 from typing import Any
 
 import pyarrow as pa
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greywater.errors import UsageError
 from greywater.featurestore.definitions import FeatureField, FeatureGroup, FeatureView, RequestValue, ViewFeature
 from greywater.featurestore.materialize import materialize
 from greywater.featurestore.point_in_time import join_as_of
@@ -132,27 +130,3 @@ def test_a_record_of_before_is_made_again_as_it_was() -> None:
     said = json.loads(made.record.to_json())
     del said["query"]["as_served"], said["query"]["slices"], said["bias"]
     assert not TrainingRecord.from_json(json.dumps(said)).query.as_served
-
-
-@pytest.mark.parametrize(
-    ("dtype", "default"),
-    [
-        ("int8", 1000), ("int64", 2**63), ("int64", 1.0), ("int64", True), ("float64", "abc"),
-        ("float64", float("nan")),
-        ("float32", 1e39), ("bool", 1), ("string", 3), ("timestamp", 1.5), ("timestamp", "2024-01-01"),
-    ],
-)  # fmt: skip
-def test_a_default_that_is_none_of_the_values_is_refused(dtype: str, default: Any) -> None:
-    for made in (FeatureField, RequestValue):
-        with pytest.raises(UsageError, match="the default"):
-            made("score", dtype, default=default)
-
-
-@pytest.mark.parametrize(
-    ("dtype", "default"),
-    [("int8", -128), ("int64", -(2**63)), ("float64", 500), ("float32", 0.1), ("bool", False), ("string", ""),
-     ("timestamp", 0), ("float64", None)],
-)  # fmt: skip
-def test_a_default_that_is_one_is_taken(dtype: str, default: Any) -> None:
-    assert FeatureField("score", dtype, default=default).default == default
-    assert RequestValue("score", dtype, default).default == default

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
@@ -33,6 +33,7 @@ TAKEN: Final = frozenset({EVENT_TIME, KNOWN_TIME, "commit", "key_high", "key_low
 FLOAT32_MAX: Final = 2.0**128 - 2.0**104
 
 _group_name: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_column_name: Final = re.compile(r"[^\x00-\x1f\x7f/\\\ud800-\udfff]{1,127}")
 _feature_name: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.,\-\[\] ]{0,126}")
 
 
@@ -156,10 +157,12 @@ class FeatureGroup:
             raise UsageError(f"ttl_seconds is {self.ttl_seconds!r}", where=self.name, mend="give whole seconds from 0")
         if not self.keys or len(self.keys) != len(self.key_dtypes) or set(self.key_dtypes) - {"string", "int64"}:
             raise UsageError("a group needs keys, each string or int64", where=self.name)
-        names = [*self.keys, *(feature.name for feature in self.features)]
+        _refuse_names(self.name, self.keys)
+        # A Delta table tells no columns apart by upper and lower case.
+        names = [name.lower() for name in (*self.keys, *(feature.name for feature in self.features))]
         if len(set(names)) < len(names) or TAKEN & set(names) or not self.features:
             raise UsageError(
-                "keys and features need names of their own, and there must be a feature",
+                "keys and features need names of their own, also in lower case, and there must be a feature",
                 where=self.name,
                 mend=f"leave out doubles and {', '.join(sorted(TAKEN))}",
             )
@@ -268,6 +271,9 @@ class FeatureView:
         _refuse_version(self.name, self.version)
         if self.state not in STATES:
             raise UsageError(f"no state {self.state!r}", where=self.name, mend=f"give one of {', '.join(STATES)}")
+        _refuse_names(self.name, [*self.names, *([self.label] if self.label else [])])
+        for joined in self.joins.values():
+            _refuse_names(self.name, joined)
         if not self.columns or len(set(self.names)) < len(self.columns):
             raise UsageError(
                 "a view needs columns with names of their own", where=self.name, mend="give an alias to doubles"
@@ -311,6 +317,17 @@ class FeatureView:
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _refuse_names(where: str, names: Iterable[Any]) -> None:
+    """Refuse what cannot be the name of a column: it is one of files, too."""
+    for name in names:
+        if not isinstance(name, str) or not _column_name.fullmatch(name):
+            raise UsageError(
+                f"{name!r:.60} cannot be the name of a column",
+                where=where,
+                mend="use 1 to 127 characters, neither / nor \\ nor control characters",
+            )
 
 
 def _refuse_version(name: str, version: Any) -> None:
