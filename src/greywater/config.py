@@ -16,7 +16,10 @@ DAY = 86_400
 FEATURE_SETS = ("payments-v1", "payments-v2", "payments-v3")
 
 #: Detectors that the main job can use (app/fitting.py); after the third the classic ones (detectors/outlier_kinds.py).
-DETECTORS = ("hybrid", "boosted", "isolation", "pca", "kmeans", "ocsvm", "kde", "knn", "ecod", "copod")
+DETECTORS = (
+    "hybrid", "boosted", "isolation", "pca", "kmeans", "ocsvm", "kde", "knn", "ecod", "copod",
+    "autoencoder", "deepsvdd", "alad", "so_gaal", "anogan",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

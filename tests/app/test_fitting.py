@@ -15,6 +15,7 @@ from greywater.app.part_makers import PART_MAKERS, PartContext, make_parts
 from greywater.config import DETECTORS, Settings
 from greywater.desk.budget import Budget
 from greywater.desk.rollup import ScoredPayments, roll_up
+from greywater.detectors.adversarial_peers import NetworkDetector
 from greywater.detectors.hybrid import Hybrid
 from greywater.detectors.loading import load_detector
 from greywater.detectors.part_kinds import PART_KINDS
@@ -22,8 +23,11 @@ from greywater.errors import UsageError
 from greywater.stores.blocks import TableRows
 from tests.app.fits import small_fit
 
+#: The networks take their time; tests/detectors/test_adversarial_peers.py saves and loads them.
+QUICK = [name for name in DETECTORS if not issubclass(PART_KINDS.get(name, Hybrid), NetworkDetector)]
 
-@pytest.mark.parametrize("detector", DETECTORS)
+
+@pytest.mark.parametrize("detector", QUICK)
 def test_the_setting_names_the_detector_and_what_is_saved_is_loaded(detector: str, tmp_path: Path) -> None:
     fitted = small_fit(fit_detector, Settings(threads=1, detector=detector))
     assert fitted.kind == detector

@@ -26,7 +26,9 @@ from greywater.errors import DetectorError
 from greywater.stores.blocks import BlockWriter, FeatureBlocks, TableRows
 from greywater.vocab import FeatureBlock, Float64Array, Int64Array
 
-KINDS = ("boosted", "xgboosted", "isolation", "hybrid", "rules", "trust", *OUTLIER_KINDS)
+#: Of the networks one, for the time they take; tests/detectors/test_adversarial_peers.py has them all.
+OUTLIERS = tuple(kind for kind in OUTLIER_KINDS if kind not in ("deepsvdd", "alad", "so_gaal", "anogan"))
+KINDS = ("boosted", "xgboosted", "isolation", "hybrid", "rules", "trust", *OUTLIERS)
 #: Contributions by score calls take thousands of them a row.
 FEW = {"kde": 25, "ocsvm": 25}
 #: One planted payment in 25 launders, and all of them alike: more than the defaults expect of the unusual.
@@ -35,6 +37,7 @@ PLANTED: dict[str, dict[str, Any]] = {
     "knn": {"neighbour": 80},
     "kde": {"bandwidth": 2.0},
     "ocsvm": {"outside": 0.2},
+    "autoencoder": {"epochs": 4, "batch_rows": 64, "code": 2, "layer": 8},
 }
 NAMES = ("sender.suspicion", "sender.out.count.1d", "receiver.suspicion", "payment.channel", "constant", "undefined")
 
@@ -51,6 +54,8 @@ def new(kind: str, *, seed: int = 7, threads: int = 1) -> Any:
     if kind == "trust":
         return Association()
     if kind in OUTLIER_KINDS:
+        if kind == "autoencoder":
+            pytest.importorskip("pyod.models.auto_encoder", reason="pip install 'greywater[outliers,deep]'")
         made = OUTLIER_KINDS[kind]
         return made(made.parameters_type(sample_rows=1_000, **PLANTED.get(kind, {})), seed=seed, threads=threads)
     if kind == "rules":

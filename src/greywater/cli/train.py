@@ -21,7 +21,8 @@ def train(
     detector: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="hybrid, boosted, isolation, pca, kmeans, knn... [default: the setting `detector`]"
+            metavar="NAME",
+            help="hybrid, boosted, isolation, pca, knn... [default: the setting `detector`]",
         ),
     ] = None,
     whole: Annotated[bool, typer.Option("--whole", help="Learn from everything; measure nothing.")] = False,

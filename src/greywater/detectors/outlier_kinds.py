@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from greywater.detectors.adversarial_peers import Alad, AnoGan, AutoEncoder, DeepSvdd, SoGaal
 from greywater.detectors.outlier import OutlierDetector
 from greywater.detectors.outlier_distances import KMeans, NearestNeighbours, PrincipalComponents
 from greywater.detectors.outlier_kernels import KernelDensity, OneClassMachine
@@ -15,5 +16,18 @@ __all__ = ["OUTLIER_KINDS"]
 #: whoever chooses one; none is a part of the default hybrid.
 OUTLIER_KINDS: Final[dict[str, type[OutlierDetector[Any]]]] = {
     made.kind: made
-    for made in (PrincipalComponents, KMeans, OneClassMachine, KernelDensity, NearestNeighbours, Ecod, Copod)
+    for made in (
+        PrincipalComponents,
+        KMeans,
+        OneClassMachine,
+        KernelDensity,
+        NearestNeighbours,
+        Ecod,
+        Copod,
+        AutoEncoder,
+        DeepSvdd,
+        Alad,
+        SoGaal,
+        AnoGan,
+    )
 }
