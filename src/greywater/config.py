@@ -81,6 +81,8 @@ class Settings:
     country: str = "US"
     #: Currency the windows are counted in; empty = the format's own.
     base_currency: str = ""
+    #: Join distances in an embedding of the graph of payments, also where no rule names one.
+    embedding: bool = False
     #: Let protected attributes (age, origin...) into models; without it they serve fairness reports only.
     allow_protected: bool = False
     #: Rows per recorded chunk.

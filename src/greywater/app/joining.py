@@ -19,6 +19,7 @@ from greywater.detectors.rules.rule_set import RuleSet
 from greywater.errors import StoreError
 from greywater.features.catalog import FeatureSet, payment_features
 from greywater.features.community import CommunityJoin
+from greywater.features.embedding_join import EmbeddingJoin
 from greywater.features.joined import FAMILIES, PaymentJoin
 from greywater.features.requests import is_request
 from greywater.features.suspicion import SuspicionJoin
@@ -27,8 +28,8 @@ from greywater.vocab import FeatureBlock
 __all__ = ["JoinedColumns", "ProjectFeatures", "joins_of", "project_features"]
 
 DAY: Final = 86_400
-#: Families that are worked out only where a rule that is not off names a column of theirs.
-DEAR: Final = frozenset({"leading_digits", "peer_deviation", "community"})
+#: Families that are worked out only where a rule that is not off names a column of theirs, or a setting the family.
+DEAR: Final = frozenset({"leading_digits", "peer_deviation", "community", "embedding"})
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def project_features(project: Project, rules: RuleSet | None = None) -> ProjectF
     Those of the set; the windows and filters of their own that its rules name, where rules are a part of the detector;
     its attributes; relations, balances and attributes in common, where such are recorded; the suspicion that reached
     its parties, where launderers are known; leading digits, deviation from peers and communities, where a rule names
-    them.
+    them; distances in an embedding of the graph of payments, where a rule or the setting `embedding` does.
 
     Parameters
     ----------
@@ -91,7 +92,9 @@ def project_features(project: Project, rules: RuleSet | None = None) -> ProjectF
         features = replace(features, attributes=attributes.kinds, attribute_words=attributes.words)
         joins.append(attributes)
     named = frozenset() if rules is None else frozenset(rules.columns)
-    families = _families(project, [name for name in FAMILIES if name not in DEAR or named.intersection(_columns(name))])
+    dear = DEAR - {"embedding"} if settings.embedding else DEAR
+    wanted = [name for name in FAMILIES if name not in dear or named.intersection(_columns(name))]
+    families = _families(project, wanted)
     features = replace(features, joined=tuple(families))
     return ProjectFeatures(features, (*joins, *families.values()), left_out)
 
@@ -127,13 +130,15 @@ def _columns(family: str) -> set[str]:
 def _families(project: Project, wanted: Collection[str]) -> dict[str, PaymentJoin]:
     """The joins of the families wanted for which something is recorded, in the order of FAMILIES; others stay shut."""
     found: dict[str, PaymentJoin] = dict(party_columns(project, wanted))
-    if {"relations", "suspicion"}.intersection(wanted):
+    if {"relations", "suspicion", "embedding"}.intersection(wanted):
         known = read_known_launderers(project.tables, project.ledger)
         relations = open_relations(project.tables, project.ledger, known)
         if relations is not None and "relations" in wanted:
             found["relations"] = relations
         if len(known) and "suspicion" in wanted:
             found["suspicion"] = SuspicionJoin(known, keep_days=-(-project.settings.allowed_lateness // DAY))
+        if "embedding" in wanted:
+            found["embedding"] = EmbeddingJoin(known, threads=project.settings.worker_threads)
     if "community" in wanted:
         found["community"] = CommunityJoin(keep_days=-(-project.settings.allowed_lateness // DAY))
     return {name: found[name] for name in FAMILIES if name in found}

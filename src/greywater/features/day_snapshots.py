@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from greywater.features.dictionary import AccountDictionary
 from greywater.features.feature import Feature
+from greywater.features.ledger_days import DAY_US, day_stretches, party_codes
 from greywater.vocab import Float64Array, Int64Array
 
-__all__ = ["DAY_US", "DaySnapshots", "OfDay"]
+__all__ = ["DaySnapshots", "OfDay"]
 
-DAY_US: Final = 86_400_000_000
 #: Parties' codes are int32, so a pair fits one number.
 _SHIFT: Final = 32
 #: A new day makes a snapshot where since the last one so many payments came for each link, or days passed.
@@ -86,11 +86,11 @@ class DaySnapshots(ABC, Generic[Kept]):
         time = np.asarray(payments.column("event_time").cast(pa.int64()).to_numpy(), np.int64)
         seq = np.asarray(payments.column("seq").to_numpy(), np.int64)
         weight = self._weights(payments)
-        sender, receiver = self._parties(payments)
+        sender, receiver = party_codes(self._names, payments)
         inside = ~(self._names.external[sender] | self._names.external[receiver])
         day = time // DAY_US
         found = np.zeros((len(self.features), len(seq)))
-        for begin, end, first in self._stretches(day):
+        for begin, end, first in day_stretches(day, self._day):
             if first:
                 self._begin(int(day[begin]), int(seq[begin]))
             piece = slice(begin, end)
@@ -108,24 +108,6 @@ class DaySnapshots(ABC, Generic[Kept]):
         """The links so far: source int32[m], target int32[m] and weight float64[m]."""
         source, target = (self._keys >> _SHIFT).astype(np.int32), (self._keys & 0xFFFF_FFFF).astype(np.int32)
         return source, target, np.maximum(self._amounts, 0).astype(np.float64)
-
-    def _parties(self, payments: pa.RecordBatch) -> tuple[Int64Array, Int64Array]:
-        """Numbers of senders and receivers, in order of first appearance whatever the pieces."""
-        both = [payments.column(role).cast(pa.string()) for role in ("sender", "receiver")]
-        places = np.arange(2 * payments.num_rows).reshape(2, -1).T.ravel()
-        codes = self._names.encode(pa.concat_arrays(both).take(pa.array(places))).astype(np.int64)
-        return codes[::2], codes[1::2]
-
-    def _stretches(self, day: Int64Array) -> list[tuple[int, int, bool]]:
-        """Rows [begin, end) that share a running day, and whether that day is new."""
-        if not len(day):
-            return []
-        before = day[0] - 1 if self._day is None else self._day
-        running = np.maximum(np.maximum.accumulate(day), before)
-        new = np.diff(running, prepend=before) > 0
-        edges = np.flatnonzero(new)
-        starts = [0, *(int(edge) for edge in edges if edge)]
-        return [(begin, end, bool(new[begin])) for begin, end in zip(starts, [*starts[1:], len(day)], strict=True)]
 
     def _begin(self, day: int, seq: int) -> None:
         """A later day has come with payment `seq`."""

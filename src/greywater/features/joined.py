@@ -11,6 +11,7 @@ import pyarrow as pa
 from greywater.errors import UsageError
 from greywater.features.balances import BALANCE_FEATURES
 from greywater.features.community import COMMUNITY_FEATURES
+from greywater.features.embedding_join import EMBEDDING_FEATURES
 from greywater.features.feature import Feature
 from greywater.features.leading_digits import LEADING_DIGIT_FEATURES
 from greywater.features.peer_deviation import PEER_FEATURES
@@ -30,6 +31,7 @@ FAMILIES: Final[Mapping[str, tuple[Feature, ...]]] = MappingProxyType(
         "leading_digits": LEADING_DIGIT_FEATURES,
         "peer_deviation": PEER_FEATURES,
         "community": COMMUNITY_FEATURES,
+        "embedding": EMBEDDING_FEATURES,
     }
 )
 

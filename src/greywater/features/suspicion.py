@@ -8,9 +8,10 @@ from typing import ClassVar, Final
 import numpy as np
 import pyarrow as pa
 
-from greywater.features.day_snapshots import DAY_US, DaySnapshots
+from greywater.features.day_snapshots import DaySnapshots
 from greywater.features.exposure import KnownLaunderers
 from greywater.features.feature import Feature
+from greywater.features.ledger_days import DAY_US, KnownMoments
 from greywater.features.trust_scores import trust_vectors
 from greywater.vocab import Float64Array, Int64Array
 
@@ -29,40 +30,6 @@ SUSPICION_FEATURES: Final = tuple(
     )
     for role in ("sender", "receiver")
 )
-
-
-@dataclass(frozen=True)
-class _Known:
-    """Rows about known launderers, those of one account and source together and in order of time."""
-
-    account: pa.Array
-    since: Int64Array
-    after: Int64Array
-    launderer: np.ndarray
-    group: Int64Array
-
-    @classmethod
-    def of(cls, known: KnownLaunderers) -> _Known:
-        codes = known.account.dictionary_encode()
-        account = codes.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        order = np.lexsort((np.arange(len(known)), known.known_since_us, known.source, account))
-        new = np.ones(len(order), np.bool_)
-        if len(order):
-            new[1:] = (np.diff(account[order]) != 0) | (np.diff(known.source[order]) != 0)
-        return cls(
-            known.account.take(pa.array(order)),
-            known.known_since_us[order],
-            known.after_seq[order],
-            known.launderer[order],
-            np.cumsum(new),
-        )
-
-    def at(self, moment: int, seq: int) -> list[str]:
-        """The known launderers that payment `seq` would see at a moment, each once."""
-        seen = np.flatnonzero((self.since <= moment) & (self.after < seq))
-        last = seen[np.append(np.diff(self.group[seen]) != 0, True)] if len(seen) else seen
-        found: list[str] = self.account.take(pa.array(last[self.launderer[last]])).unique().to_pylist()
-        return found
 
 
 @dataclass(frozen=True)
@@ -115,7 +82,7 @@ class SuspicionJoin(DaySnapshots[_Vector]):
 
     def __init__(self, known: KnownLaunderers, *, beta: float = 0.85, keep_days: int = 7, tol: float = 1e-6) -> None:
         super().__init__(keep_days)
-        self._known = _Known.of(known)
+        self._known = KnownMoments.of(known)
         self._beta = beta
         self._tol = tol
         self._codes: dict[str, int] = {}
