@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import random
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -110,9 +111,9 @@ class NetworkDetector(OutlierDetector[NetworkParameters]):
                 f"pyod could not train {self.called}: {error}", where="fit", mend="try another seed, or more payments"
             ) from error
 
+    @abstractmethod
     def _train(self, rows: Float64Array) -> OutlierModel:
         """Train on scaled rows, and read the network out."""
-        raise NotImplementedError
 
     def _batch(self, rows: Float64Array) -> int:
         return min(self._parameters.batch_rows, len(rows))
@@ -357,7 +358,7 @@ def _seeded(seed: int) -> Iterator[None]:
     try:
         with torch.random.fork_rng(devices=[]):
             random.seed(seed)
-            np.random.seed(seed % 2**32)
+            np.random.set_state(np.random.RandomState(seed % 2**32).get_state())
             torch.manual_seed(seed)
             torch.set_num_threads(1)
             yield

@@ -35,7 +35,15 @@ from greywater.detectors.unlearned_scores import scale_scores
 from greywater.errors import DetectorError
 from greywater.vocab import Float64Array, Int64Array, Progress, TrainingTable
 
-__all__ = ["Arrays", "OutlierDetector", "OutlierModel", "OutlierParameters", "arrays_of_shapes", "one_thread"]
+__all__ = [
+    "Arrays",
+    "OutlierDetector",
+    "OutlierModel",
+    "OutlierParameters",
+    "arrays_of_shapes",
+    "one_thread",
+    "spread_out",
+]
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -45,8 +53,11 @@ SHARE: Final = 4_096
 #: Rows that a model is asked at a time, the last ones filled up: one shape of product gives one row the same bits
 #: wherever it stands.
 TILE: Final = 64
-#: Typical rows that contributions by score calls compare with.
+#: Typical rows that contributions by score calls compare with, and rows of the sample that they are looked for among.
 TYPICAL: Final = 8
+JUDGED: Final = 512
+#: Rows of the sample that are scored for ranks where there is no validation slice.
+RANKED: Final = 8_192
 LIMITS: Final = (
     "Finds what is unusual, which is not the same as laundering; it was shown no laundering.",
     "Without labels the probability is a rank: the share of reference payments that were less unusual.",
@@ -215,12 +226,12 @@ class OutlierDetector(FittedFace[_Fitted], Generic[Parameters]):
         self._fitted = _Fitted(
             X.names, scaling, model, sample[:1], Rank.fit(np.zeros(0)), Threshold(float("inf"), "share")
         )
-        score = self._scores(sample)
-        usual = np.flatnonzero(score <= np.median(score))
-        self._fitted.typical = sample[usual[np.linspace(0, len(usual) - 1, min(TYPICAL, len(usual))).astype(np.int64)]]
+        some = spread_out(sample, JUDGED)
+        score = self._scores(some)
+        self._fitted.typical = spread_out(some[score <= np.median(score)], TYPICAL)
         scaled = scale_scores(
-            self.score, validation, lambda: score, by=self._threshold_by, costs=self._costs,
-            least_positives=chosen.least_positives, alert_share=chosen.alert_share,
+            self.score, validation, lambda: self._scores(spread_out(sample, RANKED)), by=self._threshold_by,
+            costs=self._costs, least_positives=chosen.least_positives, alert_share=chosen.alert_share,
         )  # fmt: skip
         self._fitted.calibrated, self._fitted.threshold = scaled.calibrated, scaled.threshold
         facts = {
@@ -352,6 +363,18 @@ class _NothingVaries:
 
     def arrays(self) -> Arrays:
         return {}
+
+
+def spread_out(rows: Float64Array, most: int) -> Float64Array:
+    """At most so many of the rows, evenly spread.
+
+    Examples
+    --------
+    >>> spread_out(np.arange(10.0)[:, None], 3).ravel().tolist()
+    [0.0, 4.0, 9.0]
+    """
+    places = np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)
+    return np.ascontiguousarray(rows[places])
 
 
 @contextmanager

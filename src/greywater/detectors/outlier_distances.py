@@ -14,6 +14,7 @@ from greywater.detectors.outlier import (
     OutlierParameters,
     arrays_of_shapes,
     one_thread,
+    spread_out,
 )
 from greywater.vocab import Float64Array, Int64Array, Progress
 
@@ -225,24 +226,12 @@ class NearestNeighbours(OutlierDetector[NearestNeighboursParameters]):
     parameters_type: ClassVar[type[OutlierParameters]] = NearestNeighboursParameters
 
     def _learn(self, rows: Float64Array, progress: Progress | None) -> OutlierModel:
-        among = thinned(rows, self._parameters.among)
+        among = spread_out(rows, self._parameters.among)
         return _Centres(among, min(self._parameters.neighbour, len(among)))
 
     @classmethod
     def _read(cls, arrays: Arrays, width: int) -> OutlierModel:
         return _Centres.read(arrays, width)
-
-
-def thinned(rows: Float64Array, most: int) -> Float64Array:
-    """At most so many of the rows, evenly spread.
-
-    Examples
-    --------
-    >>> thinned(np.arange(10.0)[:, None], 3).ravel().tolist()
-    [0.0, 4.0, 9.0]
-    """
-    places = np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)
-    return np.ascontiguousarray(rows[places])
 
 
 def squared_distances(rows: Float64Array, others: Float64Array) -> Float64Array:

@@ -14,8 +14,9 @@ from greywater.detectors.outlier import (
     OutlierParameters,
     arrays_of_shapes,
     one_thread,
+    spread_out,
 )
-from greywater.detectors.outlier_distances import squared_distances, thinned
+from greywater.detectors.outlier_distances import squared_distances
 from greywater.vocab import Float64Array, Progress
 
 __all__ = ["KernelDensity", "KernelDensityParameters", "OneClassMachine", "OneClassMachineParameters"]
@@ -78,7 +79,7 @@ class KernelDensity(OutlierDetector[KernelDensityParameters]):
     parameters_type: ClassVar[type[OutlierParameters]] = KernelDensityParameters
 
     def _learn(self, rows: Float64Array, progress: Progress | None) -> OutlierModel:
-        centres = thinned(rows, self._parameters.among)
+        centres = spread_out(rows, self._parameters.among)
         return _Density(centres, 0.5 / (self._parameters.bandwidth**2 * _typical_distance(centres)))
 
     @classmethod
@@ -159,7 +160,7 @@ class OneClassMachine(OutlierDetector[OneClassMachineParameters]):
         from sklearn.linear_model import SGDOneClassSVM
 
         chosen = self._parameters
-        steepness = 0.5 / (chosen.width**2 * _typical_distance(thinned(rows, JUDGED), neighbour=JUDGED // 2))
+        steepness = 0.5 / (chosen.width**2 * _typical_distance(spread_out(rows, JUDGED), neighbour=JUDGED // 2))
         kernel: Any = Nystroem(gamma=steepness, n_components=min(chosen.landmarks, len(rows)), random_state=self._seed)
         plane: Any = SGDOneClassSVM(nu=chosen.outside, random_state=self._seed)
         with one_thread(again=True):
@@ -176,7 +177,7 @@ class OneClassMachine(OutlierDetector[OneClassMachineParameters]):
 
 def _typical_distance(rows: Float64Array, neighbour: int = NEIGHBOUR) -> float:
     """The median squared distance of rows to their neighbour of that number, among a few hundred of them."""
-    far = squared_distances(thinned(rows, JUDGED), rows)
+    far = squared_distances(spread_out(rows, JUDGED), rows)
     place = min(neighbour, len(rows) - 1)
     found = float(np.median(np.partition(far, place, axis=1)[:, place]))
     # Where most payments are copies of one another, any width will do that is not 0.

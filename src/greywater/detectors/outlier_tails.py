@@ -7,8 +7,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from greywater.detectors.outlier import Arrays, OutlierDetector, OutlierModel, OutlierParameters, arrays_of_shapes
-from greywater.detectors.outlier_distances import thinned
+from greywater.detectors.outlier import (
+    Arrays,
+    OutlierDetector,
+    OutlierModel,
+    OutlierParameters,
+    arrays_of_shapes,
+    spread_out,
+)
 from greywater.vocab import Float64Array, Progress
 
 __all__ = ["Copod", "Ecod", "TailParameters"]
@@ -79,7 +85,7 @@ class Ecod(OutlierDetector[TailParameters]):
     by_mean: ClassVar[bool] = False
 
     def _learn(self, rows: Float64Array, progress: Progress | None) -> OutlierModel:
-        among = thinned(rows, self._parameters.among)
+        among = spread_out(rows, self._parameters.among)
         around = among - among.mean(axis=0)
         skewed = np.sign(np.where(np.ptp(among, axis=0) > 0, (around**3).mean(axis=0), 0.0))
         return _Tails(np.sort(np.ascontiguousarray(among.T), axis=1), skewed, self.by_mean)
