@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import greywater as gw
+from greywater.app.comparing import compare_detectors
 from greywater.app.evaluating import EvaluateRequest, Evaluation, evaluate, write_document
 from greywater.app.experimenting import experiment
 from greywater.app.explaining import ExplainRequest, explain
@@ -21,11 +22,12 @@ from greywater.app.results import run_report
 from greywater.app.run import RunOutcome
 from greywater.app.wiring import open_project
 from greywater.config import Settings
+from greywater.desk.budget import Budget
 from greywater.desk.document import to_html, to_markdown
 from greywater.desk.model_card import model_card
 from greywater.desk.validation_report import validation_report
 from greywater.detectors.detector import Detector
-from greywater.errors import AccessDeniedError, StoreDamagedError, StoreError, UsageError
+from greywater.errors import AccessDeniedError, ExtraMissingError, StoreDamagedError, StoreError, UsageError
 from greywater.vocab import Actor
 
 SIDES = ("labels", "accounts", "parties", "seeds")
@@ -290,3 +292,39 @@ def test_fewer_and_later_labels_are_tried_on_the_same_slice(judged: tuple[RunOut
     assert "nobody has found it yet" in to_markdown(validation_report(told))
     with pytest.raises(AccessDeniedError):
         experiment(Actor(role="auditor"), settings)
+
+
+def test_detectors_stand_side_by_side_on_the_slice_of_the_run(judged: tuple[RunOutcome, Settings]) -> None:
+    outcome, settings = judged
+    found = compare_detectors(Actor(), settings, ["boosted", "pca", "knn", "pca"])
+    assert outcome.verdict is not None
+    assert found.budget == "5/day"
+    boosted, pca, knn = found.contenders
+    assert [each.detector for each in found.contenders] == ["boosted", "pca", "knn"]
+    for each in (boosted, pca, knn):
+        assert each.measures is not None
+        assert each.measures.positives == outcome.verdict.metrics["laundering_payments"]
+        assert each.precision_at_budget is not None
+    assert boosted.measures.average_precision == outcome.verdict.metrics["average_precision"]  # type: ignore[union-attr]
+    assert pca.why == "the setting `detector` asks for it"
+    told = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    whole = evaluate(Actor(), settings, EvaluateRequest(resamples=5)).to_json() | {"detectors": told}
+    assert "k nearest neighbours" in to_markdown(validation_report(whole))
+    with pytest.raises(AccessDeniedError):
+        compare_detectors(Actor(role="auditor"), settings, ["pca"])
+    for names in (["pca", "guess"], []):
+        with pytest.raises(UsageError, match="no detector is named"):
+            compare_detectors(Actor(), settings, names)
+
+
+def test_a_detector_whose_library_is_missing_is_named(
+    judged: tuple[RunOutcome, Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> None:
+        raise ExtraMissingError("torch is not installed", mend="pip install 'greywater[outliers,deep]'")
+
+    monkeypatch.setattr("greywater.detectors.adversarial_peers.load_pyod", missing)
+    autoencoder, ecod = compare_detectors(Actor(), judged[1], ["autoencoder", "ecod"], budget=Budget(3)).contenders
+    assert autoencoder.measures is None
+    assert "greywater[outliers,deep]" in autoencoder.why
+    assert ecod.measures is not None

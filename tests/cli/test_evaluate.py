@@ -39,6 +39,22 @@ def test_a_run_is_judged_and_both_documents_are_written(
     assert (tmp_path / "report.md").read_text().startswith("# Validation report")
 
 
+def test_detectors_are_shown_side_by_side(
+    greywater: Callable[..., Said], store: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GREYWATER_FEATURES", "payments-v1")
+    asked = ("evaluate", "--last", "--store", store[0], "--resamples", 5)
+    said = greywater(*asked, "--detectors", "ecod, pca", "--json", "found.json")
+    assert said.code == 0, said.err
+    assert "Detectors side by side" in said.out
+    assert "right of 3/day" in said.out
+    told = json.loads((tmp_path / "found.json").read_text())["detectors"]
+    assert [each["detector"] for each in told["contenders"]] == ["ecod", "pca"]
+    wrong = greywater(*asked, "--detectors", "guess")
+    assert wrong.code == 2
+    assert "give some of hybrid, boosted" in wrong.err
+
+
 def test_an_alert_is_explained(greywater: Callable[..., Said], store: tuple[Path, str]) -> None:
     said = greywater("explain", store[1], "--store", store[0])
     assert said.code == 0, said.err

@@ -24,7 +24,7 @@ from greywater.pipeline.replay import Replayed
 from greywater.stores.blocks import FeatureBlocks
 from greywater.vocab import Float64Array, Progress
 
-__all__ = ["Fitted", "fit_detector"]
+__all__ = ["CALLED", "Fitted", "fit_detector"]
 
 #: What the parts are called where people read it.
 CALLED = {

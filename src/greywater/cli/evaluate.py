@@ -39,6 +39,10 @@ def evaluate(
         bool,
         typer.Option("--experiments", help="Fit again with fewer and later labels; takes as long as several runs."),
     ] = False,
+    detectors: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,...", help="Fit these too and show them side by side, such as pca,knn,isolation."),
+    ] = None,
     store: Store = None,
     project: Project = None,
     json: Json = None,
@@ -53,6 +57,8 @@ def evaluate(
         greywater evaluate --last
 
         greywater evaluate --last --card card.html --report validation.md --json evaluation.json
+
+        greywater evaluate --last --detectors isolation,pca,knn,ecod
     """
     from greywater.app.evaluating import EvaluateRequest, write_document
     from greywater.app.evaluating import evaluate as judge
@@ -74,6 +80,11 @@ def evaluate(
             from greywater.app.experimenting import experiment
 
             told["experiments"] = experiment(actor, settings, progress).to_json()
+        if detectors is not None:
+            from greywater.app.comparing import compare_detectors
+
+            names = [name.strip() for name in detectors.split(",") if name.strip()]
+            told["detectors"] = compare_detectors(actor, settings, names, progress).to_json()
     for path, make in ((card, model_card), (report, validation_report)):
         if path is not None:
             write_document(actor, settings, make(told), path)
@@ -154,6 +165,8 @@ def _show_evaluation(found: Evaluation, told: dict[str, Any]) -> None:
         ]  # fmt: skip
         headings = ("days" if name == "late" else "share", "laundering", "learned from", "average precision")
         show_rows(_EXPERIMENTS[name], headings, tried)
+    if "detectors" in told:
+        _show_detectors(told["detectors"])
     for each in told["fairness"]:
         rows = [
             (group["name"] or "not known", group["members"], group["alerted"], _share(group["alert_rate"]),
@@ -163,6 +176,26 @@ def _show_evaluation(found: Evaluation, told: dict[str, Any]) -> None:
         verdict = {True: "keeps", False: "breaks", None: "too few to judge:"}[each["keeps_four_fifths"]]
         title = f"By {each['attribute']}: {verdict} the four-fifths rule"
         show_rows(title, ("group", "parties", "alerted", "alert rate", "false alerts", "recall"), rows)
+
+
+def _show_detectors(told: dict[str, Any]) -> None:
+    """Detectors side by side, the best first; below them what could not be fitted."""
+    from greywater.desk.wording import plain
+
+    def precision(each: dict[str, Any]) -> float:
+        return float((each["measures"] or {}).get("average_precision") or 0.0)
+
+    rows = [
+        (each["detector"], _share(each["measures"]["average_precision"]), _share(each["measures"]["roc_auc"]),
+         _share(each["precision_at_budget"]), f"{each['seconds']:.1f}")
+        for each in sorted(told["contenders"], key=precision, reverse=True)
+        if each["measures"] is not None
+    ]  # fmt: skip
+    headings = ("detector", "average precision", "ROC AUC", f"right of {told['budget']}", "seconds")
+    show_rows("Detectors side by side, on the last 20 % of the payments", headings, rows)
+    for each in told["contenders"]:
+        if each["measures"] is None:
+            typer.echo(plain(f"{each['detector']}: {each['why']}"))
 
 
 def _show_explanation(found: Explanation) -> None:
