@@ -98,7 +98,7 @@ class OutlierParameters:
     """
 
     sample_rows: int = 32_768
-    scaling: Method = "quantile"
+    scaling: Method = "standard"
     alert_share: float = 0.001
     least_positives: int = 10
 

@@ -182,7 +182,7 @@ class KMeans(OutlierDetector[KMeansParameters]):
 
         model: Any = Lloyd(
             n_clusters=min(self._parameters.clusters, len(np.unique(rows, axis=0))),
-            n_init=1, max_iter=100, random_state=self._seed,
+            n_init=1, max_iter=30, random_state=self._seed,
         )  # fmt: skip
         with one_thread(again=True):
             model.fit(rows)

@@ -22,10 +22,10 @@ __all__ = ["Copod", "Ecod", "TailParameters"]
 
 @dataclass(frozen=True)
 class TailParameters(OutlierParameters):
-    """What ECOD and COPOD are told: OutlierParameters, with columns scaled by moments.
+    """What ECOD and COPOD are told: OutlierParameters, and how many values are counted among.
 
-    The tails themselves do not change with the scale, but the side that counts, a column's skewness, does; quantiles
-    would leave none.
+    The tails themselves do not change with the scale, but the side that counts, a column's skewness, does: scaled by
+    quantiles, columns have none to speak of.
 
     Parameters
     ----------
@@ -33,7 +33,6 @@ class TailParameters(OutlierParameters):
         Payments of the sample that values are counted among.
     """
 
-    scaling: str = "standard"  # type: ignore[assignment]
     among: int = 16_384
 
     def checks(self) -> dict[str, bool]:
