@@ -49,8 +49,9 @@ def table(rows: Float64Array) -> TableRows:
 
 def new(kind: str, seed: int = 7) -> Any:
     made = OUTLIER_KINDS[kind]
-    rows = 120 if kind == "anogan" else 400
-    return made(made.parameters_type(scaling="standard", sample_rows=rows, **QUICK), seed=seed, threads=1)
+    changed = {"anogan": {"sample_rows": 120}, "alad": {"epochs": 1, "sample_rows": 400}}
+    given = {"sample_rows": 400, **QUICK, **changed.get(kind, {})}
+    return made(made.parameters_type(scaling="standard", **given), seed=seed, threads=1)
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -1,0 +1,59 @@
+"""Who contends in the benchmark of anomaly detectors, with which settings: the one list that a new one is added to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from greywater.detectors.adversarial_peers import NetworkDetector
+from greywater.detectors.detector import Detector
+from greywater.detectors.isolation import Isolation
+from greywater.detectors.outlier_kinds import OUTLIER_KINDS
+
+__all__ = ["CONTESTANTS", "Contestant"]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One detector: what it is called, and makers (seed -> detector, not fitted) by the name of their setting.
+
+    Where there are several settings, the one with the best average precision on the validation slice contends.
+    """
+
+    name: str
+    settings: Mapping[str, Callable[[int], Detector]]
+
+
+#: Payments of the pool that each of the quick ones learns from; the networks take as many as they do by default.
+SAMPLE = 8_192
+
+
+def _classic(kind: str) -> Contestant:
+    """A classic detector, all else at its defaults: with either scale, but the networks and the tails with one."""
+    made = OUTLIER_KINDS[kind]
+    network = issubclass(made, NetworkDetector)
+
+    def maker(scaling: str) -> Callable[[int], Detector]:
+        given = {"scaling": scaling} if network else {"scaling": scaling, "sample_rows": SAMPLE}
+        return lambda seed: made(made.parameters_type(**given), seed=seed, threads=1)
+
+    scalings = ("standard",) if network or kind in ("ecod", "copod") else ("quantile", "standard")
+    return Contestant(made.called, {scaling: maker(scaling) for scaling in scalings})
+
+
+#: Everybody, in the order of the table.
+CONTESTANTS: tuple[Contestant, ...] = (
+    Contestant("isolation forest (scikit-learn)", {"": lambda seed: Isolation(seed=seed, threads=1)}),
+    _classic("pca"),
+    _classic("kmeans"),
+    _classic("ocsvm"),
+    _classic("kde"),
+    _classic("knn"),
+    _classic("ecod"),
+    _classic("copod"),
+    _classic("autoencoder"),
+    _classic("deepsvdd"),
+    _classic("alad"),
+    _classic("so_gaal"),
+    _classic("anogan"),
+)
