@@ -15,9 +15,9 @@ DAY = 86_400
 #: Names of the sets of features (features/catalog.py).
 FEATURE_SETS = ("payments-v1", "payments-v2", "payments-v3")
 
-#: Detectors that the main job can use (app/fitting.py); after the third the classic ones (detectors/outlier_kinds.py).
+#: Detectors that the main job can use (app/fitting.py); after the fourth the classic ones (detectors/outlier_kinds.py).
 DETECTORS = (
-    "hybrid", "boosted", "isolation", "pca", "kmeans", "ocsvm", "kde", "knn", "ecod", "copod",
+    "hybrid", "boosted", "isolation", "adversarial", "pca", "kmeans", "ocsvm", "kde", "knn", "ecod", "copod",
     "autoencoder", "deepsvdd", "alad", "so_gaal", "anogan",
 )  # fmt: skip
 

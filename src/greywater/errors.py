@@ -18,6 +18,7 @@ The tree::
     ├── EngineError                     5   the engine cannot go on
     │   └── SnapshotError               5   a snapshot does not fit or is damaged
     ├── DetectorError                   6   a detector cannot be fitted, loaded or used
+    │   └── TrainingCollapsedError      6   a network gives back the same whatever it is given
     └── AccessDeniedError               7   the actor may not do this
 
 Every message says what was found, where, and how to mend it.
@@ -128,6 +129,10 @@ class DetectorError(GreywaterError):
     """A detector cannot be fitted, loaded or used."""
 
     exit_code: ClassVar[int] = 6
+
+
+class TrainingCollapsedError(DetectorError):
+    """A network gives back the same whatever it is given, or numbers that are none."""
 
 
 class AccessDeniedError(GreywaterError):

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from greywater.detectors.adversarial import Adversarial, AdversarialParameters
 from greywater.detectors.association import Association
 from greywater.detectors.boosted import Boosted, BoostedParameters
 from greywater.detectors.detector import Detector, Validation
@@ -28,7 +29,7 @@ from greywater.vocab import FeatureBlock, Float64Array, Int64Array
 
 #: Of the networks one, for the time they take; tests/detectors/test_adversarial_peers.py has them all.
 OUTLIERS = tuple(kind for kind in OUTLIER_KINDS if kind not in ("deepsvdd", "alad", "so_gaal", "anogan"))
-KINDS = ("boosted", "xgboosted", "isolation", "hybrid", "rules", "trust", *OUTLIERS)
+KINDS = ("boosted", "xgboosted", "isolation", "hybrid", "rules", "trust", "adversarial", *OUTLIERS)
 #: Contributions by score calls take thousands of them a row.
 FEW = {"kde": 25, "ocsvm": 25}
 #: One planted payment in 25 launders, and all of them alike: more than the defaults expect of the unusual.
@@ -53,6 +54,10 @@ def new(kind: str, *, seed: int = 7, threads: int = 1) -> Any:
         )
     if kind == "trust":
         return Association()
+    if kind == "adversarial":
+        pytest.importorskip("torch", reason="pip install 'greywater[deep]'")
+        quick = AdversarialParameters(hidden=16, code=4, epochs=3, epoch_rows=3_200, batch=64, rate=1e-2, labels="good")
+        return Adversarial(quick, seed=seed, threads=threads, device="cpu")
     if kind in OUTLIER_KINDS:
         if kind == "autoencoder":
             pytest.importorskip("pyod.models.auto_encoder", reason="pip install 'greywater[outliers,deep]'")

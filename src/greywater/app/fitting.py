@@ -12,6 +12,7 @@ from greywater.app.part_makers import PartContext, boosted_of, isolation_of, mak
 from greywater.app.split import Split
 from greywater.app.truth import Truth
 from greywater.config import Settings
+from greywater.detectors.adversarial import Adversarial
 from greywater.detectors.boosted import Boosted
 from greywater.detectors.detector import Validation
 from greywater.detectors.hybrid import Hybrid
@@ -32,6 +33,7 @@ CALLED = {
     "isolation": "isolation forest (scikit-learn)",
     "rules": "rules",
     "trust": "Anti-TrustRank",
+    "adversarial": "adversarial anomaly detector (PyTorch)",
     **{kind: made.called for kind, made in OUTLIER_KINDS.items()},
 }
 
@@ -40,7 +42,7 @@ CALLED = {
 class Fitted:
     """A fitted detector, what it is called, and why it was used."""
 
-    detector: Boosted | Isolation | Hybrid | OutlierDetector[Any]
+    detector: Boosted | Isolation | Hybrid | Adversarial | OutlierDetector[Any]
     name: str
     why: str
 
@@ -84,6 +86,7 @@ def fit_detector(
     "hybrid": the parts of PART_MAKERS under a second level that learns from the later part of [train, validation).
     "boosted": boosted trees where the training slice holds laundering, an isolation forest where it does not.
     "isolation": an isolation forest, whatever the labels.
+    "adversarial": a refiner and a discriminator, which known launderers are pushed away from where there are labels.
     One of OUTLIER_KINDS: that classic anomaly detector, whatever the labels.
 
     `words` say what the codes of text attributes mean, by column.
@@ -109,6 +112,10 @@ def fit_detector(
         boosted = boosted_of(settings)
         boosted.fit(train, y, time, validation=later, progress=progress)
         return Fitted(boosted, CALLED["boosted"], why)
+    if settings.detector == "adversarial":
+        adversarial = Adversarial(seed=settings.seed, threads=settings.worker_threads)
+        adversarial.fit(train, y, time, validation=later, progress=progress)
+        return Fitted(adversarial, CALLED["adversarial"], "the setting `detector` asks for it")
     named = settings.detector in OUTLIER_KINDS
     unlearned = outlier_of(settings.detector, settings) if named else isolation_of(settings)
     unlearned.fit(train, None, time, validation=later, progress=progress)

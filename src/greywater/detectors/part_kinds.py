@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from greywater.detectors.adversarial import Adversarial
 from greywater.detectors.association import Association
 from greywater.detectors.boosted import Boosted
 from greywater.detectors.detector import Detector
@@ -23,6 +24,7 @@ PART_KINDS: Final[dict[str, type[Detector]]] = {
     XGBoosted.kind: XGBoosted,
     Isolation.kind: Isolation,
     Association.kind: Association,
+    Adversarial.kind: Adversarial,
     RulePart.kind: RulePart,
     **OUTLIER_KINDS,
 }

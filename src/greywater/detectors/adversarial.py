@@ -1,0 +1,437 @@
+"""The adversarial anomaly detector: good behaviour as a refiner and a discriminator at odds learn it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field, fields
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal, Self, get_args
+
+import numpy as np
+
+from greywater.detectors.adversarial_training import Trained, TrainingPlan, train_pair
+from greywater.detectors.calibration import Platt, Rank, from_json
+from greywater.detectors.detector import Validation
+from greywater.detectors.fitted import FittedFace, ThresholdBy
+from greywater.detectors.metrics import average_precision
+from greywater.detectors.redundancy import distinct_columns
+from greywater.detectors.refiner import Layers, Pair, ScoreBy
+from greywater.detectors.rows import RowReader, matrices
+from greywater.detectors.saved import (
+    MEND,
+    plain,
+    read_folder,
+    refuse_other_columns,
+    refuse_unusable_labels,
+    refuse_unusable_validation,
+    write_folder,
+)
+from greywater.detectors.scaling import Scaling
+from greywater.detectors.threshold import Threshold
+from greywater.detectors.unlearned_scores import scale_scores
+from greywater.errors import DetectorError, TrainingCollapsedError
+from greywater.vocab import Float64Array, Int64Array, Progress, TrainingTable
+
+__all__ = ["Adversarial", "AdversarialParameters"]
+
+Float32Array = np.ndarray[Any, np.dtype[np.float32]]
+Labels = Literal["none", "good", "push"]
+ARRAYS: Final = "pair.safetensors"
+#: Laundering payments from which the validation slice's average precision stops the training.
+STOPPING_POSITIVES: Final = 20
+LIMITS: Final = (
+    "Finds what does not look like what it learned, which is not the same as laundering.",
+    "Without labels the probability is a rank: the share of reference payments that were less surprising.",
+    "Its discriminator alone is no detector: it tells originals from reconstructions, not good from bad.",
+)
+
+
+@dataclass(frozen=True)
+class AdversarialParameters:
+    """How the pair is trained and what it scores by.
+
+    Parameters
+    ----------
+    sample_rows : int
+        Payments learned from, taken evenly along the slice by the seed.
+    alike : float
+        Columns whose correlation with one kept before reaches this are left out; 1 keeps all.
+    labels : {"none", "good", "push"}
+        What labels are for, where there are some: nothing; known launderers are not learned from; or they are also
+        pushed away.
+    score_by : {"reconstruction", "features", "both", "discriminator"}
+        What makes the score (docs/adversarial.md). The discriminator alone is there to be compared with.
+    members : int
+        Pairs trained from different seeds, whose scores are averaged.
+    restarts : int
+        How often a training that collapsed is begun again, more slowly, before it fails.
+    hidden, code, epochs, epoch_rows, patience, batch, rate, discriminator_rate, masked, noise, adversarial, matching,
+    push, trim
+        As `TrainingPlan`.
+    """
+
+    sample_rows: int = 200_000
+    alike: float = 0.9
+    labels: Labels = "push"
+    score_by: ScoreBy = "reconstruction"
+    members: int = 1
+    restarts: int = 2
+    hidden: int = TrainingPlan.hidden
+    code: int = TrainingPlan.code
+    epochs: int = TrainingPlan.epochs
+    epoch_rows: int = TrainingPlan.epoch_rows
+    patience: int = TrainingPlan.patience
+    batch: int = TrainingPlan.batch
+    rate: float = TrainingPlan.rate
+    discriminator_rate: float = TrainingPlan.discriminator_rate
+    masked: float = TrainingPlan.masked
+    noise: float = TrainingPlan.noise
+    adversarial: float = TrainingPlan.adversarial
+    matching: float = TrainingPlan.matching
+    push: float = TrainingPlan.push
+    trim: float = TrainingPlan.trim
+
+    def __post_init__(self) -> None:
+        whole = ("sample_rows", "members", "hidden", "code", "epochs", "epoch_rows", "patience")
+        bad = [name for name in whole if getattr(self, name) < 1]
+        bad += [] if self.batch >= 2 else ["batch"]
+        bad += [name for name in ("rate", "discriminator_rate") if not 0 < getattr(self, name) < 1]
+        bad += [
+            name for name in ("restarts", "noise", "adversarial", "matching", "push") if not getattr(self, name) >= 0
+        ]
+        bad += [name for name in ("masked", "trim") if not 0 <= getattr(self, name) < 1]
+        bad += [] if 0 < self.alike <= 1 else ["alike"]
+        bad += [] if self.labels in get_args(Labels) else ["labels"]
+        bad += [] if self.score_by in get_args(ScoreBy) else ["score_by"]
+        if bad:
+            raise DetectorError(
+                f"{bad[0]} = {getattr(self, bad[0])!r} cannot be used",
+                where="AdversarialParameters",
+                mend="see its docstring",
+            )
+
+    def plan(self, slower: int = 0) -> TrainingPlan:
+        """How one pair is trained; rates are halved as often as it is to go slower."""
+        chosen = {one.name: getattr(self, one.name) for one in fields(TrainingPlan)}
+        for name in ("rate", "discriminator_rate"):
+            chosen[name] *= 0.5**slower
+        return TrainingPlan(**chosen)
+
+
+@dataclass
+class _Fitted:
+    """What fitting left behind. `columns` are those of the scaled rows that the pairs are given."""
+
+    names: tuple[str, ...]
+    scaling: Scaling
+    columns: Int64Array
+    pairs: tuple[Pair, ...]
+    calibrated: Platt | Rank
+    threshold: Threshold
+    card: dict[str, Any] = field(default_factory=dict)
+
+    def scaled(self, rows: Float64Array) -> Float32Array:
+        """Rows float32[n, columns] as the pairs take them."""
+        return np.ascontiguousarray(self.scaling(rows)[:, self.columns], np.float32)
+
+
+class Adversarial(FittedFace[_Fitted]):
+    """A one-class adversarial pair behind the Detector contract (extra `[deep]` to fit it; not to load and score).
+
+    A refiner learns to give noised rows of good behaviour back as they were, against a discriminator that learns to
+    tell what it gives back from originals (Sabokrou et al. 2018; denoising: Vincent et al. 2008). The score is how far
+    a row is from what the refiner makes of it: the mean over the columns of log(1 + error^2). Columns are brought to
+    normal scores by their ranks, and one is kept of those that say the same.
+
+    Parameters
+    ----------
+    parameters : AdversarialParameters, optional
+    seed : int
+        Seed of everything random.
+    threads : int
+        0 = as many as the machine has, for scoring. Does not change the result.
+    device : {"auto", "cpu", "cuda"}
+        Where it is trained. Scoring is done on the CPU.
+    threshold_by, cost_missed, cost_wasted
+        What the threshold is chosen by where the validation slice has labels, and the two costs.
+    """
+
+    kind: ClassVar[str] = "adversarial"
+    needs_labels: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        parameters: AdversarialParameters | None = None,
+        *,
+        seed: int = 7,
+        threads: int = 0,
+        device: str = "auto",
+        threshold_by: ThresholdBy = "f1",
+        cost_missed: float | None = None,
+        cost_wasted: float | None = None,
+    ) -> None:
+        self._parameters = parameters or AdversarialParameters()
+        self._seed = seed
+        self._threads = threads or os.cpu_count() or 1
+        self._device = device
+        self._choose_by(threshold_by, cost_missed, cost_wasted)
+        self._fitted: _Fitted | None = None
+
+    def fit(
+        self,
+        X: TrainingTable,
+        y: Int64Array | None = None,
+        time: Int64Array | None = None,
+        weight: Float64Array | None = None,
+        *,
+        validation: Validation | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn what is good, or mostly good. `weight` > 0 or = 0 says which payments may be drawn at all.
+
+        Training stops by the error of rows that are not learned from: of the validation slice, or of every twentieth
+        row drawn where there is none. Where the slice has 20 laundering payments, its average precision stops it.
+
+        Raises
+        ------
+        DetectorError
+            There is no row or no column, labels are not one 0 or 1 a row, the validation slice has other columns, or no
+            payment is left to learn from.
+        TrainingCollapsedError
+            It collapsed, and did again when it was begun anew.
+        ExtraMissingError
+            There is no torch.
+        """
+        if not X.rows or not X.names:
+            raise DetectorError(
+                f"the table has {X.rows} rows and {len(X.names)} columns", where="X", mend="give at least one of each"
+            )
+        refuse_unusable_validation(X, validation)
+        good, bad = self._draw(X, y, weight)
+        sample = RowReader(X, good).read(0, len(good))
+        fitted = self._scaled(X.names, sample)
+        self._fitted = fitted
+        trained = self._train(fitted, sample, RowReader(X, bad).read(0, len(bad)), validation, progress)
+        fitted.pairs = tuple(each.pair for each in trained)
+        scaled = scale_scores(
+            self.score, validation, lambda: self._score(sample), by=self._threshold_by, costs=self._costs
+        )
+        fitted.calibrated, fitted.threshold = scaled.calibrated, scaled.threshold
+        fitted.card = plain(
+            {
+                "kind": self.kind,
+                "rows": X.rows,
+                "sampled_rows": len(good),
+                "pushed_away": len(bad),
+                "features": len(X.names),
+                "columns": len(fitted.columns),
+                "fingerprint": getattr(X, "fingerprint", None),
+                "time": None if time is None or not len(time) else [int(time[0]), int(time[-1])],
+                "parameters": asdict(self._parameters),
+                "seed": self._seed,
+                "training": [{"epochs": one.epochs, "best": one.best, **one.history} for one in trained],
+                "limits": list(LIMITS),
+                "notes": [scaled.note],
+                **scaled.card,
+            }
+        )
+        return self
+
+    def score(self, X: TrainingTable) -> Float64Array:
+        """Raw score float64[n], higher = farther from what was learned."""
+        refuse_other_columns(self._known().names, X.names, "score")
+        scores = np.empty(X.rows)
+        for start, rows in matrices(X):
+            scores[start : start + len(rows)] = self._score(rows)
+        return scores
+
+    def score_row(self, row: Float64Array) -> float:
+        """Raw score of one row float64[features] in the order of `names`, with the bits of `score`."""
+        return float(self._score(row[None, :])[0])
+
+    def probability(self, X: TrainingTable) -> Float64Array:
+        """Calibrated score float64[n] in [0, 1], in the order of the score: a rank, or a chance where labels were."""
+        return self.calibrate(self.score(X))
+
+    def calibrate(self, score: Float64Array) -> Float64Array:
+        """Probabilities of scores already at hand, float64[n]."""
+        return self._known().calibrated(score)
+
+    def explain(self, X: TrainingTable) -> Float64Array:
+        """Integrated gradients float64[n, features + 1] of the features and the base; each row sums to its score.
+
+        Raises
+        ------
+        DetectorError
+            The score is not that of the reconstruction.
+        """
+        fitted = self._known()
+        refuse_other_columns(fitted.names, X.names, "explain")
+        if self._parameters.score_by != "reconstruction":
+            raise DetectorError(
+                f"a score by {self._parameters.score_by} is not taken apart",
+                where="explain",
+                mend='score by "reconstruction", or explain with Kernel SHAP',
+            )
+        sources = fitted.scaling.sources[fitted.columns]
+        parts = [np.empty((0, len(fitted.names) + 1))]
+        for _, rows in matrices(X):
+            scaled = fitted.scaled(rows)
+            columns = np.mean([pair.contributions(scaled) for pair in fitted.pairs], axis=0)
+            found = np.zeros((len(rows), len(fitted.names) + 1))
+            for place, source in enumerate(sources):
+                found[:, source] += columns[:, place]
+            found[:, -1] = self._score_scaled(np.zeros((1, scaled.shape[1]), np.float32))[0]
+            parts.append(found)
+        return np.concatenate(parts)
+
+    def save(self, folder: Path) -> None:
+        """Write pair.safetensors (scaling and layers) and detector.json, which holds its SHA-256."""
+        from safetensors.numpy import save
+
+        fitted = self._known()
+        arrays = {**fitted.scaling.arrays(), "columns": fitted.columns}
+        for place, pair in enumerate(fitted.pairs):
+            arrays |= pair.refiner.arrays(f"{place}.refiner") | pair.discriminator.arrays(f"{place}.discriminator")
+        description = {
+            "names": list(fitted.names),
+            "scaling": fitted.scaling.method,
+            "pairs": len(fitted.pairs),
+            "calibration": fitted.calibrated.to_json(),
+            "threshold": fitted.threshold.to_json(),
+            "parameters": asdict(self._parameters),
+            "seed": self._seed,
+            "costs": list(self._costs),
+            "card": fitted.card,
+        }
+        content = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        write_folder(folder, self.kind, description, {ARRAYS: save(content)})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        DetectorError
+            A file is missing, damaged or of another kind.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        document, files = read_folder(folder, cls.kind)
+        try:
+            names = tuple(map(str, document["names"]))
+            threshold = Threshold.from_json(document["threshold"])
+            detector = cls(AdversarialParameters(**document["parameters"]), seed=int(document["seed"]))
+            detector._chosen_as(threshold, document["costs"])
+            arrays = load(files[ARRAYS])
+            scaling = Scaling.from_arrays(arrays, document["scaling"], len(names))
+            columns = np.asarray(arrays["columns"], np.int64)
+            pairs = detector._pairs(arrays, len(columns), int(document["pairs"]))
+            calibrated, card = from_json(document["calibration"]), dict(document["card"])
+        except (KeyError, TypeError, ValueError, SafetensorError) as error:
+            raise DetectorError(f"the description is damaged: {error}", where=str(folder), mend=MEND) from error
+        detector._fitted = _Fitted(names, scaling, columns, pairs, calibrated, threshold, card)
+        return detector
+
+    def _pairs(self, arrays: dict[str, np.ndarray[Any, Any]], columns: int, count: int) -> tuple[Pair, ...]:
+        hidden, code = self._parameters.hidden, self._parameters.code
+        refiner, discriminator = (columns, hidden, code, hidden, columns), (columns, hidden, hidden // 2, 1)
+        return tuple(
+            Pair(
+                Layers.from_arrays(f"{place}.refiner", arrays, refiner),
+                Layers.from_arrays(f"{place}.discriminator", arrays, discriminator),
+            )
+            for place in range(count)
+        )
+
+    def _draw(
+        self, X: TrainingTable, y: Int64Array | None, weight: Float64Array | None
+    ) -> tuple[Int64Array, Int64Array]:
+        """Positions of the payments learned from, and of those pushed away; both increase."""
+        chosen = self._parameters
+        usable = np.ones(X.rows, np.bool_) if weight is None else np.asarray(weight) > 0
+        guilty = np.zeros(X.rows, np.bool_)
+        if y is not None and chosen.labels != "none":
+            refuse_unusable_labels(X, np.asarray(y), "y")
+            guilty = np.asarray(y) == 1
+        good = np.flatnonzero(usable & ~guilty)
+        if not len(good):
+            raise DetectorError(
+                "no payment is left to learn from", where="X", mend="give good behaviour, of weight > 0"
+            )
+        if len(good) > chosen.sample_rows:
+            edges = np.linspace(0, len(good), chosen.sample_rows + 1).astype(np.int64)
+            drawn = np.random.default_rng(self._seed).random(chosen.sample_rows) * np.diff(edges)
+            good = good[edges[:-1] + drawn.astype(np.int64)]
+        return good, np.flatnonzero(usable & guilty) if chosen.labels == "push" else np.zeros(0, np.int64)
+
+    def _scaled(self, names: tuple[str, ...], sample: Float64Array) -> _Fitted:
+        """The scaling, and the columns that are not alike."""
+        scaling = Scaling.learn(sample)
+        looked = np.linspace(0, len(sample) - 1, min(len(sample), 20_000)).astype(np.int64)
+        columns = distinct_columns(scaling(sample[looked]), self._parameters.alike)
+        return _Fitted(names, scaling, columns, (), Rank.fit(np.zeros(0)), Threshold(float("inf"), "share"))
+
+    def _train(
+        self, fitted: _Fitted, sample: Float64Array, bad: Float64Array, validation: Validation | None,
+        progress: Progress | None,
+    ) -> list[Trained]:  # fmt: skip
+        """The pairs; where no column tells anything, pairs that give everything back."""
+        rows, away = fitted.scaled(sample), fitted.scaled(bad)
+        if not rows.shape[1]:
+            empty = self._pairs_of_nothing()
+            return [Trained(empty, 0, 0)]
+        if validation is not None and validation.X.rows:
+            parts = [fitted.scaled(part) for _, part in matrices(validation.X)]
+            watched, truth = np.concatenate(parts), np.asarray(validation.y)
+        else:
+            held = np.arange(len(rows)) % 20 == 19
+            watched, truth = (rows[held] if held.any() else rows), np.zeros(0, np.int64)
+            rows = rows[~held]
+
+        def look(pair: Pair) -> float:
+            return -(average_precision(truth, pair.score(watched, self._parameters.score_by, self._threads)) or 0.0)
+
+        by_labels = STOPPING_POSITIVES <= int(truth.sum()) < len(truth) and self._parameters.labels != "none"
+        return [
+            self._one(number, rows, away, watched, look if by_labels else None, progress)
+            for number in range(self._parameters.members)
+        ]
+
+    def _one(
+        self, number: int, rows: Float32Array, away: Float32Array, watched: Float32Array, look: Any,
+        progress: Progress | None,
+    ) -> Trained:  # fmt: skip
+        """One pair; begun again with another seed and more slowly where it collapsed."""
+        for slower in range(self._parameters.restarts + 1):
+            seed = self._seed * 1_000 + 100 * number + slower
+            plan = self._parameters.plan(slower)
+            try:
+                return train_pair(
+                    rows, away, watched, plan, seed=seed, device=self._device, look=look, progress=progress
+                )
+            except TrainingCollapsedError:
+                if slower == self._parameters.restarts:
+                    raise
+        raise AssertionError
+
+    def _pairs_of_nothing(self) -> Pair:
+        def layers(widths: tuple[int, ...]) -> Layers:
+            ends = list(pairwise(widths))
+            return Layers(
+                tuple(np.zeros(each, np.float32) for each in ends), tuple(np.zeros(b, np.float32) for _, b in ends)
+            )
+
+        hidden, code = self._parameters.hidden, self._parameters.code
+        return Pair(layers((0, hidden, code, hidden, 0)), layers((0, hidden, hidden // 2, 1)))
+
+    def _score(self, rows: Float64Array) -> Float64Array:
+        return self._score_scaled(self._known().scaled(rows))
+
+    def _score_scaled(self, rows: Float32Array) -> Float64Array:
+        pairs = self._known().pairs
+        found = [pair.score(rows, self._parameters.score_by, self._threads) for pair in pairs]
+        return found[0] if len(found) == 1 else np.mean(found, axis=0)
