@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from greywater.detectors.adversarial import Adversarial, AdversarialParameters
 from greywater.detectors.adversarial_peers import NetworkDetector
 from greywater.detectors.detector import Detector
 from greywater.detectors.isolation import Isolation
@@ -43,6 +44,9 @@ def _classic(kind: str) -> Contestant:
 
 #: Everybody, in the order of the table.
 CONTESTANTS: tuple[Contestant, ...] = (
+    Contestant(
+        "adversarial", {"": lambda seed: Adversarial(AdversarialParameters(labels="none"), seed=seed, threads=1)}
+    ),
     Contestant("isolation forest (scikit-learn)", {"": lambda seed: Isolation(seed=seed, threads=1)}),
     _classic("pca"),
     _classic("kmeans"),

@@ -2,8 +2,8 @@
 
     scripts/bench run [--sets amlsim_medium,amlgentex_small]
 
-The kernels are compiled before. Measures of detection stand beside the times, so that a quicker run cannot be a poorer one
-unseen.
+The kernels are compiled before. Measures of detection stand beside the times, so that a quicker run cannot be a poorer
+one unseen.
 """
 
 from __future__ import annotations

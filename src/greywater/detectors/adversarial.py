@@ -370,7 +370,7 @@ class Adversarial(FittedFace[_Fitted]):
 
     def _scaled(self, names: tuple[str, ...], sample: Float64Array) -> _Fitted:
         """The scaling, and the columns that are not alike."""
-        scaling = Scaling.learn(sample)
+        scaling = Scaling.learn(sample, "quantile")
         looked = np.linspace(0, len(sample) - 1, min(len(sample), 20_000)).astype(np.int64)
         columns = distinct_columns(scaling(sample[looked]), self._parameters.alike)
         return _Fitted(names, scaling, columns, (), Rank.fit(np.zeros(0)), Threshold(float("inf"), "share"))
