@@ -131,6 +131,16 @@ def test_the_same_file_is_not_held_against_its_own_rows(said: Callable[..., Any]
     assert aside.num_rows == {"reject": 1, "quarantine": 5, "warn": 2}[action]
 
 
+def test_rows_set_aside_are_shown_with_their_reason(said: Callable[..., Any], tmp_path: Path) -> None:
+    begun(said, tmp_path)
+    (row,) = said("features", "quarantined", "credit")["rows"]
+    assert row["quarantine_rule"]
+    assert row["quarantine_reason"]
+    assert row["customer"] in (tmp_path / "rows.csv").read_text()
+    with open_features(tmp_path / "store", online="memory:") as store:
+        assert store.set_aside("credit") == [row]
+
+
 def test_a_vector_is_served_with_the_values_of_the_request(said: Callable[..., Any], tmp_path: Path) -> None:
     begun(said, tmp_path)
     assert said("features", "materialize", "risk")["written"] == 2

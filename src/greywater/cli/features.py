@@ -1,4 +1,4 @@
-"""`greywater features create|list|describe|search|state|write`: what groups and views there are, and rows into them."""
+"""`greywater features create|list|describe|search|state|write|quarantined`: groups, views, and rows into them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from greywater.featurestore.definitions import FeatureGroup, FeatureView
     from greywater.featurestore.store import FeatureStore
 
-__all__ = ["create", "describe", "listed", "named", "search", "state", "write"]
+__all__ = ["create", "describe", "listed", "named", "quarantined", "search", "state", "write"]
+
+#: Rows set aside that are shown; --json has all.
+SHOWN_ROWS = 50
 
 Name = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="A group or a view; the newest active version.")]
 
@@ -248,3 +251,38 @@ def write(
         place = "nothing new" if written.commit is None else f"commit {written.commit.number}"
         typer.echo(f"{name}: {written.rows:,} rows written ({place}), {written.quarantined:,} set aside.")
     show_warnings(written.warnings)
+
+
+def quarantined(name: Name, store: Store = None, project: Project = None, json: Json = None) -> None:
+    """Show the rows of a group that its rules set aside, each with the rule it broke and why.
+
+    Examples
+
+        greywater features quarantined credit --store ./bank
+
+        greywater features quarantined credit --store ./bank --json aside.json
+    """
+    from greywater.app.features import feature_store
+    from greywater.vocab import Actor
+
+    settings = settings_of(store, project)
+    word, version = named(name)
+    with feature_store(
+        Actor(project=settings.project), settings, "read_features", f"rows set aside of {name}"
+    ) as found:
+        group = found[0].registry.group(word, version)
+        rows = found[0].set_aside(word, version)
+    if json is not None:
+        write_json({"group": group.name, "version": group.version, "rows": rows}, json)
+    if json == "-":
+        return
+    if not rows:
+        typer.echo(f"No row of {group.name}@{group.version} was set aside.")
+        return
+    shown = [
+        (", ".join(str(row.get(key)) for key in group.keys), row.get("quarantine_rule"), row.get("quarantine_reason"))
+        for row in rows[:SHOWN_ROWS]
+    ]
+    show_rows(f"{len(rows):,} rows of {group.name}@{group.version} set aside", ("entity", "rule", "why"), shown)
+    if len(rows) > SHOWN_ROWS:
+        typer.echo(f"and {len(rows) - SHOWN_ROWS:,} more: --json FILE writes all")

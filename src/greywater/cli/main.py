@@ -77,6 +77,7 @@ COMMANDS: Final = {
     "features search": Command("greywater.cli.features:search", "Find groups, views and features by words."),
     "features state": Command("greywater.cli.features:state", "Say that something is deprecated or retired."),
     "features write": Command("greywater.cli.features:write", "Write rows of a file into a group."),
+    "features quarantined": Command("greywater.cli.features:quarantined", "Show the rows that rules set aside."),
     "features stats": Command("greywater.cli.feature_rows:stats", "Describe the rows of a group."),
     "features drift": Command("greywater.cli.feature_rows:drift", "Measure how far two windows of a group are apart."),
     "features backfill": Command("greywater.cli.feature_rows:backfill", "Write the features of recorded payments."),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from greywater.errors import StoreError, UsageError
 from greywater.featurestore.definitions import FeatureGroup, FeatureView
@@ -203,6 +204,19 @@ class FeatureStore:
         )
         key = None if transaction is None else f"{group.name}@{group.version}:{transaction}"
         self.tables.append(QUARANTINE, kept, transaction=key)
+
+    def set_aside(self, name: str, version: int | None = None) -> list[dict[str, Any]]:
+        """Rows of a group that its rules set aside, in the order of writing.
+
+        Each with its columns, `quarantine_rule`, the first rule that it broke, and `quarantine_reason`. Other versions
+        of the group have their own.
+        """
+        group = self.registry.group(name, version)
+        held = None if self.tables is None else self.tables.read(QUARANTINE, ["feature_group", "row"])
+        if held is None:
+            return []
+        mine = held.filter(pc.equal(held["feature_group"], f"{group.name}@{group.version}"))
+        return [json.loads(row) for row in mine["row"].to_pylist()]
 
     def _note(self, group: FeatureGroup, commit: GroupCommit, source: str) -> None:
         """What was written, for the register, and where it came from, for the lineage. Once, however often told."""
