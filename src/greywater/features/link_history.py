@@ -34,7 +34,7 @@ class LinkHistory:
     """Payments in ledger order as entries of links.
 
     Amounts are whole numbers and are weighed anew each time, in ledger order: so nothing that was rounded is carried
-    from day to day, and a history that was restored weighs the same bits.
+    from day to day, and a history that was restored weighs the same bits. Entries are held for ever, 16 bytes each.
 
     Parameters
     ----------
