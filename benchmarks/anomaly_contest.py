@@ -25,20 +25,22 @@ class Contestant:
     settings: Mapping[str, Callable[[int], Detector]]
 
 
-#: Payments of the pool that each of the quick ones learns from; the networks take as many as they do by default.
-SAMPLE = 8_192
+#: Payments of the pool that each classic detector learns from, and rounds over them of those that make rounds.
+SAMPLE, EPOCHS = 8_192, {"autoencoder": 30, "deepsvdd": 30}
 
 
 def _classic(kind: str) -> Contestant:
     """A classic detector, all else at its defaults: with either scale, but the networks and the tails with one."""
     made = OUTLIER_KINDS[kind]
-    network = issubclass(made, NetworkDetector)
+    given = {"sample_rows": min(SAMPLE, made.parameters_type().sample_rows)}
+    if kind in EPOCHS:
+        given["epochs"] = EPOCHS[kind]
 
     def maker(scaling: str) -> Callable[[int], Detector]:
-        given = {"scaling": scaling} if network else {"scaling": scaling, "sample_rows": SAMPLE}
-        return lambda seed: made(made.parameters_type(**given), seed=seed, threads=1)
+        return lambda seed: made(made.parameters_type(scaling=scaling, **given), seed=seed, threads=1)
 
-    scalings = ("standard",) if network or kind in ("ecod", "copod") else ("quantile", "standard")
+    one = issubclass(made, NetworkDetector) or kind in ("ecod", "copod")
+    scalings = ("standard",) if one else ("quantile", "standard")
     return Contestant(made.called, {scaling: maker(scaling) for scaling in scalings})
 
 

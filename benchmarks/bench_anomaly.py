@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", default=",".join(ANOMALY_SETS), help="which sets, by commas")
     parser.add_argument("--seeds", type=int, default=5, help="seeds of everything random, where there are no folds")
-    parser.add_argument("--only", help="contestants whose names begin so, by commas")
+    parser.add_argument("--only", help="contestants whose names begin so, by commas, in this order")
     parser.add_argument("--folder", type=Path, help="where features are kept for the next time")
     parser.add_argument("--print-only", action="store_true", help="leave docs/benchmarks.md as it is")
     asked = parser.parse_args(arguments)
@@ -151,8 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not data_folder().is_dir():
         print(f"left out, there is no {data_folder()}")
         return
-    begins = tuple(asked.only.split(",")) if asked.only else ("",)
-    contestants = [each for each in CONTESTANTS if each.name.startswith(begins)]
+    begins = asked.only.split(",") if asked.only else [""]
+    contestants = [each for begin in begins for each in CONTESTANTS if each.name.startswith(begin)]
     with tempfile.TemporaryDirectory(prefix="greywater-bench-") as made:
         for name in asked.sets.split(","):
             text = report(name, asked.folder or Path(made), asked.seeds, contestants)

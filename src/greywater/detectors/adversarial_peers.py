@@ -79,8 +79,12 @@ class NetworkParameters(OutlierParameters):
 
 @dataclass(frozen=True)
 class RivalNetworkParameters(NetworkParameters):
-    """The same, for a generator and a discriminator that are trained against each other."""
+    """The same, for a generator and a discriminator that are trained against each other.
 
+    The sample is smaller, as pyod shuffles the whole of it before each batch.
+    """
+
+    sample_rows: int = 8_192
     epochs: int = 5
 
 
