@@ -48,6 +48,8 @@ class _Tails:
     skewed: Float64Array
     #: COPOD where True: the two tails' mean may count instead of the larger one.
     mean: bool
+    #: Each value is looked up by itself.
+    looked_up: ClassVar[bool] = True
 
     def score(self, rows: Float64Array) -> Float64Array:
         """Sum over the columns of the surprise."""
@@ -56,11 +58,12 @@ class _Tails:
     def parts(self, rows: Float64Array) -> Float64Array:
         """Minus the logarithm of the share of payments as far out, the payment itself among them."""
         count = self.columns.shape[1]
+        surprise = -np.log(np.arange(1, count + 2) / (count + 1))
         found = np.empty(rows.shape)
         for place, column in enumerate(self.columns):
-            below = np.searchsorted(column, rows[:, place], "right") + 1
-            above = count + 1 - np.searchsorted(column, rows[:, place], "left")
-            low, high = -np.log(below / (count + 1)), -np.log(above / (count + 1))
+            value = np.ascontiguousarray(rows[:, place])
+            low = surprise[np.searchsorted(column, value, "right")]
+            high = surprise[count - np.searchsorted(column, value, "left")]
             sign = self.skewed[place]
             side = low if sign < 0 else high if sign > 0 else low + high
             found[:, place] = np.maximum(side, (low + high) / 2 if self.mean else np.maximum(low, high))
