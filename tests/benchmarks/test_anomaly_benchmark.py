@@ -29,7 +29,8 @@ def contest() -> Contest:
 
 def test_every_classic_detector_contends() -> None:
     kinds = [make(7).kind for each in CONTESTANTS for make in list(each.settings.values())[:1]]
-    assert kinds == ["isolation", *OUTLIER_KINDS]
+    assert kinds[0] == "isolation"
+    assert [kind for kind in kinds if kind in OUTLIER_KINDS] == list(OUTLIER_KINDS)
 
 
 def test_the_better_setting_is_chosen_and_judged() -> None:
