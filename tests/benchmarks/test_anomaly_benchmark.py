@@ -29,7 +29,7 @@ def contest() -> Contest:
 
 def test_every_classic_detector_contends() -> None:
     kinds = [make(7).kind for each in CONTESTANTS for make in list(each.settings.values())[:1]]
-    assert kinds[0] == "isolation"
+    assert "isolation" in kinds
     assert [kind for kind in kinds if kind in OUTLIER_KINDS] == list(OUTLIER_KINDS)
 
 
