@@ -175,7 +175,7 @@ def example() -> np.ndarray:
     fastrp.nearest_distances(found.both(np.arange(12)), known, np.empty(3, np.float32), nearest)
     fastrp.cosine_distances(found.out, found.into, np.arange(11), np.arange(1, 12), pairs)
     walks = walk_graph(source, target, weight, 12).walk(np.arange(12, dtype=np.int32), 8, p=0.5, q=2.0)
-    learned = walk_vectors(source, target, weight, 12, WalkPlan(dimensions=6, walks=2, length=6))
+    learned = walk_vectors(source, target, weight, 12, WalkPlan(dimensions=6, walks=1, length=5, window=2, negatives=2))
     parts = (found.out, found.into, near.out, near.into, nearest, pairs, walks, learned)
     return np.concatenate([np.asarray(part, np.float64).ravel() for part in parts])
 
