@@ -13,7 +13,7 @@ import numpy as np
 from greywater.detectors.adversarial_training import Trained, TrainingPlan, train_pair
 from greywater.detectors.calibration import Platt, Rank, from_json
 from greywater.detectors.detector import Validation
-from greywater.detectors.fitted import FittedFace, ThresholdBy
+from greywater.detectors.fitted import CalibratedFace, ThresholdBy
 from greywater.detectors.metrics import average_precision
 from greywater.detectors.redundancy import distinct_columns
 from greywater.detectors.refiner import Layers, Pair, ScoreBy
@@ -136,7 +136,7 @@ class _Fitted:
         return np.ascontiguousarray(self.scaling(rows)[:, self.columns], np.float32)
 
 
-class Adversarial(FittedFace[_Fitted]):
+class Adversarial(CalibratedFace[_Fitted]):
     """A one-class adversarial pair behind the Detector contract (extra `[deep]` to fit it; not to load and score).
 
     A refiner learns to give noised rows of good behaviour back as they were, against a discriminator that learns to
@@ -249,14 +249,6 @@ class Adversarial(FittedFace[_Fitted]):
     def score_row(self, row: Float64Array) -> float:
         """Raw score of one row float64[features] in the order of `names`, with the bits of `score`."""
         return float(self._score(row[None, :])[0])
-
-    def probability(self, X: TrainingTable) -> Float64Array:
-        """Calibrated score float64[n] in [0, 1], in the order of the score: a rank, or a chance where labels were."""
-        return self.calibrate(self.score(X))
-
-    def calibrate(self, score: Float64Array) -> Float64Array:
-        """Probabilities of scores already at hand, float64[n]."""
-        return self._known().calibrated(score)
 
     def explain(self, X: TrainingTable) -> Float64Array:
         """Integrated gradients float64[n, features + 1] of the features and the base; each row sums to its score.

@@ -11,7 +11,7 @@ import numpy as np
 
 from greywater.detectors.calibration import Platt, Rank, from_json
 from greywater.detectors.detector import Validation
-from greywater.detectors.fitted import FittedFace, ThresholdBy
+from greywater.detectors.fitted import CalibratedFace, ThresholdBy
 from greywater.detectors.rows import matrices
 from greywater.detectors.saved import (
     MEND,
@@ -49,7 +49,7 @@ class _Fitted:
     card: dict[str, Any] = field(default_factory=dict)
 
 
-class Association(FittedFace[_Fitted]):
+class Association(CalibratedFace[_Fitted]):
     """Anti-TrustRank behind the Detector contract.
 
     The score of a payment is the greater suspicion of its two parties (features/suspicion.py), 0 where neither is known
@@ -139,14 +139,6 @@ class Association(FittedFace[_Fitted]):
         if one != one or other > one:
             one = other
         return 0.0 if one != one else min(max(one, -LARGEST), LARGEST)
-
-    def probability(self, X: TrainingTable) -> Float64Array:
-        """Calibrated score float64[n] in [0, 1], in the order of the score: a rank, or a chance where labels were."""
-        return self.calibrate(self.score(X))
-
-    def calibrate(self, score: Float64Array) -> Float64Array:
-        """Probabilities of scores already at hand, float64[n]."""
-        return self._known().calibrated(score)
 
     def explain(self, X: TrainingTable) -> Float64Array:
         """Contributions float64[n, features + 1]: the score, in the column that it is; base 0."""

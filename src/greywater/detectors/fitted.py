@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
+from greywater.detectors.calibration import Platt, Rank
 from greywater.detectors.saved import plain
 from greywater.detectors.threshold import Threshold, require_costs
 from greywater.errors import DetectorError
+from greywater.vocab import Float64Array, TrainingTable
 
-__all__ = ["Costs", "FittedFace", "ThresholdBy", "WhatWasLearned"]
+__all__ = ["CalibratedFace", "Costs", "FittedFace", "ThresholdBy", "WhatWasCalibrated", "WhatWasLearned"]
 
 ThresholdBy = Literal["f1", "cost"]
 #: Of a launderer missed and of an alert wasted; None where not stated.
@@ -24,7 +27,14 @@ class WhatWasLearned(Protocol):
     card: dict[str, Any]
 
 
+class WhatWasCalibrated(WhatWasLearned, Protocol):
+    """And what makes probabilities of its scores."""
+
+    calibrated: Platt | Rank
+
+
 Learned = TypeVar("Learned", bound=WhatWasLearned)
+Calibrated = TypeVar("Calibrated", bound=WhatWasCalibrated)
 
 
 class FittedFace(Generic[Learned]):
@@ -70,3 +80,19 @@ class FittedFace(Generic[Learned]):
         if self._fitted is None:
             raise DetectorError("the detector is not fitted", mend="call fit, or load a saved one")
         return self._fitted
+
+
+class CalibratedFace(FittedFace[Calibrated], ABC):
+    """Beside that, what detectors do alike whose probability is their score through what calibrated it."""
+
+    @abstractmethod
+    def score(self, X: TrainingTable) -> Float64Array:
+        """Raw score float64[n], higher = more suspicious."""
+
+    def probability(self, X: TrainingTable) -> Float64Array:
+        """Calibrated score float64[n] in [0, 1], in the order of the score: a rank, or a chance where labels were."""
+        return self.calibrate(self.score(X))
+
+    def calibrate(self, score: Float64Array) -> Float64Array:
+        """Probabilities of scores already at hand, float64[n]."""
+        return self._known().calibrated(score)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from greywater.detectors.calibration import Platt, Rank, from_json
 from greywater.detectors.combination import Combination, CombinationParameters
 from greywater.detectors.detector import Detector, Validation
-from greywater.detectors.fitted import FittedFace, ThresholdBy
+from greywater.detectors.fitted import CalibratedFace, ThresholdBy
 from greywater.detectors.hybrid_words import Flags, describe
 from greywater.detectors.part_kinds import load_part
 from greywater.detectors.part_scores import Mandatory, ManyScores, PartScores
@@ -111,7 +111,7 @@ class _Fitted:
         return found
 
 
-class Hybrid(FittedFace[_Fitted]):
+class Hybrid(CalibratedFace[_Fitted]):
     """Several detectors as one, behind the Detector contract.
 
     The parts learn from the training slice and are stopped on the earlier part of the validation slice; the second
@@ -265,14 +265,6 @@ class Hybrid(FittedFace[_Fitted]):
             if isinstance(part, Mandatory):
                 demanded |= part.mandatory(X)
         return demanded
-
-    def probability(self, X: TrainingTable) -> Float64Array:
-        """Chance of laundering float64[n] in [0, 1], in the order of the score; a rank where no label was seen."""
-        return self.calibrate(self.score(X))
-
-    def calibrate(self, score: Float64Array) -> Float64Array:
-        """Probabilities of scores already at hand, float64[n]."""
-        return self._known().calibrated(score)
 
     def explain(self, X: TrainingTable) -> Float64Array:
         """Contributions float64[n, features + 1] of the columns and the base; each row sums to its score.

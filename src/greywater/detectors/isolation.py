@@ -11,7 +11,7 @@ import numpy as np
 
 from greywater.detectors.calibration import Platt, Rank, from_json
 from greywater.detectors.detector import Validation
-from greywater.detectors.fitted import FittedFace, ThresholdBy
+from greywater.detectors.fitted import CalibratedFace, ThresholdBy
 from greywater.detectors.forest import Forest, Preparation
 from greywater.detectors.rows import RowReader, drawn_evenly, matrices
 from greywater.detectors.saved import (
@@ -85,7 +85,7 @@ class _Fitted:
     card: dict[str, Any] = field(default_factory=dict)
 
 
-class Isolation(FittedFace[_Fitted]):
+class Isolation(CalibratedFace[_Fitted]):
     """scikit-learn's IsolationForest behind the Detector contract (Liu, Ting & Zhou 2008).
 
     The score is `-score_samples`, in (0, 1), higher = more unusual. The probability is the rank among the payments of
@@ -184,14 +184,6 @@ class Isolation(FittedFace[_Fitted]):
     def score_row(self, row: Float64Array) -> float:
         """Anomaly score of one row float64[features] in the order of `names`, with the bits of `score`."""
         return float(self._known().forest.score(row[None, :])[0])
-
-    def probability(self, X: TrainingTable) -> Float64Array:
-        """Calibrated score float64[n] in [0, 1], in the order of the score: a rank, or a chance where labels were."""
-        return self.calibrate(self.score(X))
-
-    def calibrate(self, score: Float64Array) -> Float64Array:
-        """Probabilities of scores already at hand, float64[n]."""
-        return self._known().calibrated(score)
 
     def explain(self, X: TrainingTable) -> Float64Array:
         """Contributions float64[n, features + 1] of the features and the base; each row sums to its score."""

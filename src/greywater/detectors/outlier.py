@@ -16,7 +16,7 @@ import numpy as np
 
 from greywater.detectors.calibration import Platt, Rank, from_json
 from greywater.detectors.detector import Validation
-from greywater.detectors.fitted import FittedFace, ThresholdBy
+from greywater.detectors.fitted import CalibratedFace, ThresholdBy
 from greywater.detectors.kernel_shap import kernel_shap
 from greywater.detectors.rows import RowReader, drawn_evenly, matrices
 from greywater.detectors.saved import (
@@ -138,7 +138,7 @@ class _Fitted:
 Parameters = TypeVar("Parameters", bound=OutlierParameters)
 
 
-class OutlierDetector(FittedFace[_Fitted], Generic[Parameters]):
+class OutlierDetector(CalibratedFace[_Fitted], Generic[Parameters]):
     """A classic anomaly detector behind the Detector contract.
 
     A sample of the payments is drawn evenly along the slice, scaled (Scaling), and a model of what is usual learned
@@ -261,14 +261,6 @@ class OutlierDetector(FittedFace[_Fitted], Generic[Parameters]):
     def score_row(self, row: Float64Array) -> float:
         """Score of one row float64[features] in the order of `names`, with the bits of `score`."""
         return float(self._scores(row[None, :])[0])
-
-    def probability(self, X: TrainingTable) -> Float64Array:
-        """Calibrated score float64[n] in [0, 1], in the order of the score: a rank, or a chance where labels were."""
-        return self.calibrate(self.score(X))
-
-    def calibrate(self, score: Float64Array) -> Float64Array:
-        """Probabilities of scores already at hand, float64[n]."""
-        return self._known().calibrated(score)
 
     def explain(self, X: TrainingTable) -> Float64Array:
         """Contributions float64[n, features + 1] of the features and the base; each row sums to its score."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from greywater.detectors.calibration import Platt, Rank, from_json
 from greywater.detectors.detector import Validation
-from greywater.detectors.fitted import FittedFace, ThresholdBy
+from greywater.detectors.fitted import CalibratedFace, ThresholdBy
 from greywater.detectors.rules.compiling import Words
 from greywater.detectors.rules.hits import RuleHits, weights_of
 from greywater.detectors.rules.rule_set import BoundRules, RuleSet
@@ -48,7 +48,7 @@ class _Fitted:
     card: dict[str, Any] = field(default_factory=dict)
 
 
-class RuleDetector(FittedFace[_Fitted]):
+class RuleDetector(CalibratedFace[_Fitted]):
     """Rules as a detector.
 
     The score of a payment is the sum of 2^(severity - 1) over the rules that are on and that it hits: one hit of
@@ -159,14 +159,6 @@ class RuleDetector(FittedFace[_Fitted]):
         for start, hits in self.hits(X):
             scores[start : start + len(hits.hits)] = hits.score
         return scores
-
-    def probability(self, X: TrainingTable) -> Float64Array:
-        """Calibrated score float64[n] in [0, 1], in the order of the score: a rank, or a chance where labels were."""
-        return self.calibrate(self.score(X))
-
-    def calibrate(self, score: Float64Array) -> Float64Array:
-        """Probabilities of scores already at hand, float64[n]."""
-        return self._known().calibrated(score)
 
     def explain(self, X: TrainingTable) -> Float64Array:
         """Contributions float64[n, features + 1]: each hit spread evenly over the columns its rule reads; base 0."""
