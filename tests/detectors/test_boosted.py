@@ -158,7 +158,7 @@ def test_rows_that_are_held_and_rows_that_are_read_twice_grow_the_same_trees(mon
     grown = []
     for values in (trees.HELD_VALUES, 0):
         monkeypatch.setattr(trees, "HELD_VALUES", values)
-        booster, _ = trees.grow_trees(X, y, None, None, chosen, seed=3, threads=1, progress=None)
+        booster, _ = trees.grow_trees(X, y, None, None, chosen, seed=3, threads=1, progress=None, told=lambda *_: True)
         grown.append(booster.model_to_string())
     assert grown[0] == grown[1]
 

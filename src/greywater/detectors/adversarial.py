@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +29,7 @@ from greywater.detectors.saved import (
     write_folder,
 )
 from greywater.detectors.scaling import Scaling
+from greywater.detectors.steps import TellsSteps
 from greywater.detectors.threshold import Threshold
 from greywater.detectors.unlearned_scores import scale_scores
 from greywater.errors import DetectorError, TrainingCollapsedError
@@ -136,7 +138,7 @@ class _Fitted:
         return np.ascontiguousarray(self.scaling(rows)[:, self.columns], np.float32)
 
 
-class Adversarial(CalibratedFace[_Fitted]):
+class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
     """A one-class adversarial pair behind the Detector contract (extra `[deep]` to fit it; not to load and score).
 
     A refiner learns to give noised rows of good behaviour back as they were, against a discriminator that learns to
@@ -401,9 +403,13 @@ class Adversarial(CalibratedFace[_Fitted]):
         for slower in range(self._parameters.restarts + 1):
             seed = self._seed * 1_000 + 100 * number + slower
             plan = self._parameters.plan(slower)
+
+            def told(step: int, measures: Mapping[str, float], before: int = number * plan.epochs) -> bool:
+                return self.tell(before + step, measures)
+
             try:
                 return train_pair(
-                    rows, away, watched, plan, seed=seed, device=self._device, look=look, progress=progress
+                    rows, away, watched, plan, seed=seed, device=self._device, look=look, progress=progress, told=told
                 )
             except TrainingCollapsedError:
                 if slower == self._parameters.restarts:

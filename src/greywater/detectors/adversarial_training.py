@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from greywater.detectors.refiner import SLOPE, Layers, Pair
+from greywater.detectors.steps import StepTold
 from greywater.errors import DetectorError, ExtraMissingError, TrainingCollapsedError
 from greywater.vocab import Progress
 
@@ -87,6 +88,7 @@ def train_pair(
     device: str = "auto",
     look: Callable[[Pair], float] | None = None,
     progress: Progress | None = None,
+    told: StepTold | None = None,
 ) -> Trained:
     """Train a pair.
 
@@ -109,6 +111,8 @@ def train_pair(
     look : callable, optional
         What early stopping makes least instead: given the pair, smaller = better.
     progress : Progress, optional
+    told : callable, optional
+        Told each epoch's loss, diversity, gap and score (what is made least, turned round); ends it by False.
 
     Raises
     ------
@@ -123,7 +127,7 @@ def train_pair(
     try:
         if where == "cpu":
             torch.set_num_threads(1)
-        return _Training(torch, where, rows, bad, watched, plan, seed).run(look, progress)
+        return _Training(torch, where, rows, bad, watched, plan, seed).run(look, progress, told)
     finally:
         torch.set_num_threads(threads)
 
@@ -155,14 +159,14 @@ class _Training:
         self._by_judge = torch.optim.Adam(self._judge.parameters(), lr=plan.discriminator_rate, betas=(0.5, 0.99))
         self._steps = 0
 
-    def run(self, look: Callable[[Pair], float] | None, progress: Progress | None) -> Trained:
+    def run(self, look: Callable[[Pair], float] | None, progress: Progress | None, told: StepTold | None) -> Trained:
         """Epoch by epoch until nothing gets better."""
         plan = self._plan
         if progress is not None:
             progress.step("train the adversarial pair", plan.epochs)
         best, least, pair = 0, math.inf, self._pair()
         history: dict[str, list[float]] = {"loss": [], "diversity": [], "gap": []}
-        epoch = 0
+        epoch, ended = 0, False
         for epoch in range(1, plan.epochs + 1):
             gap = self._epoch(epoch)
             loss, diversity = self._watch()
@@ -176,9 +180,11 @@ class _Training:
                 progress.advance(1)
             if wanted < least - 1e-4 * abs(least if math.isfinite(least) else 0.0):
                 best, least, pair = epoch, wanted, now
-            elif epoch - best >= plan.patience:
+            seen = {"score": -wanted, "loss": loss, "diversity": diversity, "gap": gap}
+            ended = told is not None and not told(epoch, seen)
+            if ended or epoch - best >= plan.patience:
                 break
-        if history["diversity"] and history["diversity"][best - 1] < LEAST_DIVERSITY:
+        if not ended and history["diversity"] and history["diversity"][best - 1] < LEAST_DIVERSITY:
             raise _collapsed(f"reconstructions vary {history['diversity'][best - 1]:.1%} as much as originals")
         if progress is not None and epoch < plan.epochs:
             progress.advance(plan.epochs - epoch)

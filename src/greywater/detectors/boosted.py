@@ -24,6 +24,7 @@ from greywater.detectors.saved import (
     write_folder,
 )
 from greywater.detectors.single_row import TreeArrays
+from greywater.detectors.steps import TellsSteps
 from greywater.detectors.threshold import Threshold
 from greywater.detectors.trees import BoostedParameters, LightGBM, TreeLibrary
 from greywater.errors import DetectorError
@@ -51,7 +52,7 @@ class _Fitted:
     card: dict[str, Any] = field(default_factory=dict)
 
 
-class Boosted(FittedFace[_Fitted]):
+class Boosted(TellsSteps, FittedFace[_Fitted]):
     """LightGBM behind the Detector contract; `XGBoosted` is the same on XGBoost.
 
     The score is the raw margin (log-odds before calibration), the probability Platt's sigmoid of it fitted on the
@@ -124,7 +125,15 @@ class Boosted(FittedFace[_Fitted]):
                 "the sigmoid of the bare margin, and the threshold was chosen on the training slice."
             )
         booster, best = self.library.grow(
-            X, labels, weight, judged, self._parameters, seed=self._seed, threads=self._threads, progress=progress
+            X,
+            labels,
+            weight,
+            judged,
+            self._parameters,
+            seed=self._seed,
+            threads=self._threads,
+            progress=progress,
+            told=self.tell,
         )
         platt, threshold = Platt(1.0, 0.0, fitted=False), Threshold(float("inf"), "f1")
         fitted = _Fitted(X.names, booster, self.library.arrays(booster), platt, threshold)

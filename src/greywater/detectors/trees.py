@@ -15,6 +15,7 @@ from greywater.detectors.monotone import monotone_signs
 from greywater.detectors.rows import RowReader, sample_negatives
 from greywater.detectors.saved import MEND
 from greywater.detectors.single_row import TreeArrays
+from greywater.detectors.steps import StepTold
 from greywater.errors import DetectorError
 from greywater.vocab import Float64Array, Int64Array, Progress, TrainingTable
 
@@ -119,6 +120,7 @@ class TreeLibrary(Protocol):
         seed: int,
         threads: int,
         progress: Progress | None,
+        told: StepTold,
     ) -> tuple[Any, int]:
         """Grow trees; the model cut to its best round, and that round."""
         ...
@@ -163,9 +165,10 @@ class LightGBM:
         seed: int,
         threads: int,
         progress: Progress | None,
+        told: StepTold,
     ) -> tuple[Any, int]:
         """As `grow_trees`."""
-        return grow_trees(X, y, weight, validation, chosen, seed=seed, threads=threads, progress=progress)
+        return grow_trees(X, y, weight, validation, chosen, seed=seed, threads=threads, progress=progress, told=told)
 
     def write(self, model: Any) -> str:
         """LightGBM's own text."""
@@ -217,6 +220,7 @@ def grow_trees(
     seed: int,
     threads: int,
     progress: Progress | None,
+    told: StepTold,
 ) -> tuple[Any, int]:
     """The booster cut to its best round, and that round.
 
@@ -252,7 +256,7 @@ def grow_trees(
             reached = booster.eval_valid(judge)[0][2]
             if reached > best:
                 best, best_round = reached, number
-            if number - best_round >= chosen.patience:
+            if not told(number, {"score": reached}) or number - best_round >= chosen.patience:
                 break
         if stuck:
             best_round = min(best_round, number)

@@ -15,6 +15,7 @@ from greywater.detectors.monotone import monotone_signs
 from greywater.detectors.rows import RowReader, sample_negatives
 from greywater.detectors.saved import MEND
 from greywater.detectors.single_row import TreeArrays
+from greywater.detectors.steps import StepTold
 from greywater.detectors.trees import (
     BoostedParameters,
     TreeLibrary,
@@ -73,6 +74,7 @@ class XGBoost:
         seed: int,
         threads: int,
         progress: Progress | None,
+        told: StepTold,
     ) -> tuple[Any, int]:
         """The booster cut to its best round, and that round."""
         library = load_xgboost()
@@ -101,7 +103,7 @@ class XGBoost:
                 reached = sampled_average_precision(truth, margin, stands_for)
                 if reached > best:
                     best, best_round = reached, number
-                if number - best_round >= chosen.patience:
+                if not told(number, {"score": reached}) or number - best_round >= chosen.patience:
                     break
         cut = booster[:best_round]
         cut.set_attr(**{START: repr(start)})
