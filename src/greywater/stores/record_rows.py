@@ -71,7 +71,7 @@ class Raisable(Protocol):
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One execution of a use case. `outcome` is None while it runs (or was killed)."""
+    """One execution of a use case. `outcome` is None while it runs (or was killed); a trial's `parent` is its study."""
 
     id: str
     project: str
@@ -83,6 +83,7 @@ class RunRecord:
     parameters: dict[str, Any]
     versions: dict[str, Any]
     summary: dict[str, Any] | None
+    parent: str | None = None
 
 
 @dataclass(frozen=True)

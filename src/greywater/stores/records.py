@@ -35,7 +35,7 @@ __all__ = ["HEAD", "Records", "write_audit"]
 _META: Final = sa.MetaData()
 _RUNS = table(
     _META, "runs", id=str, project=str, principal=str, command=str, started_us=int, finished_us=int, outcome=str,
-    parameters=str, versions=str, summary=str,
+    parameters=str, versions=str, summary=str, parent=str,
 )  # fmt: skip
 _ALERTS = table(
     _META, "alerts", id=str, run_id=str, rank=int, entity=str, kind=str, score=float, raised_us=int, written_us=int,
@@ -145,13 +145,14 @@ class Records:
         *,
         parameters: Mapping[str, Any] | None = None,
         versions: Mapping[str, Any] | None = None,
+        parent: str | None = None,
     ) -> str:
-        """Write that a run began; returns its id."""
+        """Write that a run began, as part of `parent` where one is named; returns its id."""
         run_id = new_run_id()
         row = {
             "id": run_id, "project": actor.project, "principal": actor.principal, "command": command,
             "started_us": now_us(), "parameters": canonical_json(dict(parameters or {})),
-            "versions": canonical_json(dict(versions or {})),
+            "versions": canonical_json(dict(versions or {})), "parent": parent,
         }  # fmt: skip
         with self._transaction(writes=True) as connection:
             connection.execute(_RUNS.insert().values(row))
@@ -200,7 +201,7 @@ class Records:
                 started_at=moment(row["started_us"]), outcome=row["outcome"],
                 finished_at=None if row["finished_us"] is None else moment(row["finished_us"]),
                 parameters=json.loads(row["parameters"]), versions=json.loads(row["versions"]),
-                summary=None if row["summary"] is None else json.loads(row["summary"]),
+                summary=None if row["summary"] is None else json.loads(row["summary"]), parent=row["parent"],
             )
             for row in rows
         ]  # fmt: skip

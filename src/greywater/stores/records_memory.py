@@ -78,14 +78,15 @@ class MemoryRecords:
         *,
         parameters: Mapping[str, Any] | None = None,
         versions: Mapping[str, Any] | None = None,
+        parent: str | None = None,
     ) -> str:
-        """Write that a run began; returns its id."""
+        """Write that a run began, as part of `parent` where one is named; returns its id."""
         canonical_json([dict(parameters or {}), dict(versions or {})])
         run_id = new_run_id()
         self._runs[run_id] = RunRecord(
             id=run_id, project=actor.project, principal=actor.principal, command=command, started_at=moment(now_us()),
             finished_at=None, outcome=None, parameters=dict(parameters or {}), versions=dict(versions or {}),
-            summary=None,
+            summary=None, parent=parent,
         )  # fmt: skip
         return run_id
 
