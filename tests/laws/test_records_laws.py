@@ -57,8 +57,9 @@ def test_a_run_begins_ends_once_and_is_read_back(records: AnyRecords) -> None:
     assert records.runs() == []
     actor = Actor("ANN", "north", "data_scientist", "key-1")
     first = records.start_run(actor, "run", parameters={"budget": "20/day"}, versions={"greywater": "0.1"})
-    second = records.start_run(actor, "check")
+    second = records.start_run(actor, "check", parent=first)
     assert first != second
+    assert (records.run(first).parent, records.run(second).parent) == (None, first)
     begun = records.run(first)
     assert (begun.outcome, begun.finished_at, begun.summary) == (None, None, None)
     assert (begun.project, begun.principal, begun.command) == ("north", "NORTH__ANN", "run")

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
+from greywater.app.experiment_log import FitLog
 from greywater.app.wiring import Project
 from greywater.errors import StoreError, StoreLockedError
 from greywater.stores.durable import store_errors
@@ -27,12 +28,25 @@ log = logging.getLogger("greywater.run")
 
 
 class Workplace:
-    """The folder of one run; what `summary` holds at the end is written with the run's record."""
+    """The folder of one run; what `summary` and `fit` hold at the end is written with the run's record.
 
-    def __init__(self, run_id: str, folder: Path) -> None:
+    Parameters
+    ----------
+    run_id : str
+    folder : Path
+    fit : FitLog
+        For a run that fits: takes its steps, measures and files.
+    """
+
+    def __init__(self, run_id: str, folder: Path, fit: FitLog) -> None:
         self.run_id = run_id
         self.folder = folder
+        self.fit = fit
         self.summary: dict[str, Any] = {}
+
+    def told(self) -> dict[str, Any]:
+        """What the run's record says at its end."""
+        return {**self.fit.summary(), **self.summary}
 
 
 @contextmanager
@@ -69,15 +83,18 @@ def open_workplace(
         run_id = project.records.start_run(project.actor, command, parameters=parameters, versions=versions)
         alive = WriterLock(features / run_id, name=RUN_LOCK)
         alive.acquire()
-    place = Workplace(run_id, features / run_id)
+    place = Workplace(run_id, features / run_id, FitLog(project, run_id))
     try:
         try:
             yield place
-        except BaseException:
+        except BaseException as error:
             with suppress(StoreError):  # what stopped the run is what the person must hear
-                project.records.finish_run(run_id, "failed")
+                place.fit.flush()
+                outcome = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+                project.records.finish_run(run_id, outcome, place.told() | {"error": type(error).__name__})
             raise
-        project.records.finish_run(run_id, "done", place.summary)
+        place.fit.flush()
+        project.records.finish_run(run_id, "done", place.told())
     finally:
         shutil.rmtree(place.folder, ignore_errors=True)
         alive.release()
