@@ -96,6 +96,8 @@ class Settings:
     #: What judges: "hybrid" (all parts under a second level), "boosted" (trees, or a forest without labels),
     #: "isolation" (a forest, whatever the labels) or one of the classic anomaly detectors, such as "pca".
     detector: str = "hybrid"
+    #: Make the adversarial anomaly detector a part of the hybrid (extra `[deep]`).
+    deep: bool = False
     #: Let columns push one way only where the field knows which (docs/boosted.md).
     monotone: bool = False
     #: What the threshold is chosen by on the validation slice: "f1", or "cost" from the two costs below.

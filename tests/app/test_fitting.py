@@ -61,6 +61,11 @@ def test_every_part_that_is_made_can_be_loaded() -> None:
     assert all(name.isidentifier() for name in parts)
 
 
+def test_the_adversarial_detector_is_a_part_where_it_is_asked_for() -> None:
+    names = [tuple(make_parts(PartContext(Settings(deep=deep), ("a",)))) for deep in (False, True)]
+    assert names == [("boosted", "isolation", "rules"), ("boosted", "isolation", "adversarial", "rules")]
+
+
 def test_a_detector_that_is_not_known_is_refused() -> None:
     with pytest.raises(UsageError, match="luck"):
         Settings(detector="luck")

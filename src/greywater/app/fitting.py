@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from greywater.app.part_makers import PartContext, boosted_of, isolation_of, make_parts, outlier_of
+from greywater.app.part_makers import PartContext, adversarial_of, boosted_of, isolation_of, make_parts, outlier_of
 from greywater.app.split import Split
 from greywater.app.truth import Truth
 from greywater.config import Settings
@@ -113,7 +113,7 @@ def fit_detector(
         boosted.fit(train, y, time, validation=later, progress=progress)
         return Fitted(boosted, CALLED["boosted"], why)
     if settings.detector == "adversarial":
-        adversarial = Adversarial(seed=settings.seed, threads=settings.worker_threads)
+        adversarial = adversarial_of(settings)
         adversarial.fit(train, y, time, validation=later, progress=progress)
         return Fitted(adversarial, CALLED["adversarial"], "the setting `detector` asks for it")
     named = settings.detector in OUTLIER_KINDS

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from greywater.app.rule_place import project_rules
 from greywater.config import Settings
+from greywater.detectors.adversarial import Adversarial
 from greywater.detectors.association import Association
 from greywater.detectors.boosted import Boosted, BoostedParameters
 from greywater.detectors.detector import Detector
@@ -17,7 +18,16 @@ from greywater.detectors.outlier_kinds import OUTLIER_KINDS
 from greywater.detectors.rule_part import RulePart
 from greywater.features.suspicion import SUSPICION_FEATURES
 
-__all__ = ["PART_MAKERS", "PartContext", "PartMaker", "boosted_of", "isolation_of", "make_parts", "outlier_of"]
+__all__ = [
+    "PART_MAKERS",
+    "PartContext",
+    "PartMaker",
+    "adversarial_of",
+    "boosted_of",
+    "isolation_of",
+    "make_parts",
+    "outlier_of",
+]
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,11 @@ def outlier_of(kind: str, settings: Settings) -> OutlierDetector[Any]:
     return OUTLIER_KINDS[kind](seed=settings.seed, threads=settings.worker_threads)
 
 
+def adversarial_of(settings: Settings) -> Adversarial:
+    """The adversarial detector as the settings have it."""
+    return Adversarial(seed=settings.seed, threads=settings.worker_threads)
+
+
 def _boosted(context: PartContext) -> Mapping[str, Detector]:
     return {"boosted": boosted_of(context.settings)}
 
@@ -72,9 +87,13 @@ def _trust(context: PartContext) -> Mapping[str, Detector]:
     return {"trust": Association()} if known else {}
 
 
+def _adversarial(context: PartContext) -> Mapping[str, Detector]:
+    return {"adversarial": adversarial_of(context.settings)} if context.settings.deep else {}
+
+
 #: Every part of the hybrid, in order. A part keeps the Detector contract; it may also have several scores, or demand
 #: alerts (greywater.detectors.part_scores: ManyScores, Mandatory). Its kind must be in PART_KINDS to be loaded again.
-PART_MAKERS: Final[tuple[PartMaker, ...]] = (_boosted, _isolation, _rules, _trust)
+PART_MAKERS: Final[tuple[PartMaker, ...]] = (_boosted, _isolation, _adversarial, _rules, _trust)
 
 
 def make_parts(context: PartContext, makers: tuple[PartMaker, ...] = PART_MAKERS) -> dict[str, Detector]:

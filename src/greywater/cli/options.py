@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 __all__ = [
-    "Accounts", "AllowJump", "Attributes", "BaseCurrency", "Format", "Fx", "HighWater", "Json", "Labels", "Mapping",
-    "Order", "Ordering", "Parties", "Paths", "Project", "Protected", "Query", "Relationships", "Seeds", "Store", "Wait",
+    "Accounts", "AllowJump", "Attributes", "BaseCurrency", "Deep", "Format", "Fx", "HighWater", "Json", "Labels",
+    "Mapping", "Order", "Ordering", "Parties", "Paths", "Project", "Protected", "Query", "Relationships", "Seeds",
+    "Store", "Wait",
 ]  # fmt: skip
 
 
@@ -73,6 +74,9 @@ Store = Annotated[
     Path | None, typer.Option(metavar="DIR", readable=False, help="Folder of the store. [default: ./greywater-store]")
 ]
 Project = Annotated[str | None, typer.Option(metavar="NAME", help="Project in the store. [default: default]")]
+Deep = Annotated[
+    bool, typer.Option("--deep", help="Make the adversarial anomaly detector a part of the hybrid; takes minutes.")
+]
 Wait = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Wait for another writer so long.")]
 Json = Annotated[
     str | None,

@@ -12,6 +12,7 @@ from greywater.cli.options import (
     AllowJump,
     Attributes,
     BaseCurrency,
+    Deep,
     Format,
     Fx,
     HighWater,
@@ -65,6 +66,7 @@ def run(
     allow_protected: Annotated[
         bool, typer.Option("--allow-protected", help="Let protected attributes into the model.")
     ] = False,
+    deep: Deep = False,
     store: Store = None,
     project: Project = None,
     wait: Wait = 0.0,
@@ -87,6 +89,8 @@ def run(
 
         greywater run payments.csv --labels labels.csv --budget 20/day --report report.html
 
+        greywater run transactions.parquet --deep
+
         greywater run export.csv --mapping bank.toml --store ./bank --json result.json
     """
     from greywater.app.ingest import IngestRequest
@@ -96,7 +100,8 @@ def run(
     from greywater.desk.budget import Budget
     from greywater.vocab import Actor
 
-    settings = settings_of(store, project, base_currency).with_(allow_protected=allow_protected or None)
+    settings = settings_of(store, project, base_currency)
+    settings = settings.with_(allow_protected=allow_protected or None, deep=deep or None)
     request = RunRequest(
         IngestRequest(
             paths=tuple(paths or ()), format=format, mapping=mapping, order=order.value, fx=fx, labels=labels,

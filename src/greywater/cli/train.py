@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from greywater.cli.options import Json, Project, Store
+from greywater.cli.options import Deep, Json, Project, Store
 from greywater.cli.output import require_writable, settings_of, show_rows, write_json
 from greywater.cli.progress import Shown
 
@@ -25,6 +25,7 @@ def train(
             help="hybrid, boosted, isolation, pca, knn... [default: the setting `detector`]",
         ),
     ] = None,
+    deep: Deep = False,
     whole: Annotated[bool, typer.Option("--whole", help="Learn from everything; measure nothing.")] = False,
     store: Store = None,
     project: Project = None,
@@ -45,7 +46,7 @@ def train(
     from greywater.app.training import train as fit
     from greywater.vocab import Actor
 
-    settings = settings_of(store, project).with_(detector=detector)
+    settings = settings_of(store, project).with_(detector=detector, deep=deep or None)
     require_writable(None if json in (None, "-") else Path(str(json)), "the JSON")
     with Shown() as progress:
         trained = fit(Actor(project=settings.project), settings, TrainRequest(whole), progress)
