@@ -12,9 +12,9 @@ import pytest
 from greywater.app.embedded_features import open_features
 from greywater.app.features import create_features
 from greywater.cli.features import named
-from greywater.cli.training_set import split_of
 from greywater.config import Settings
 from greywater.errors import AccessDeniedError, UsageError
+from greywater.featurestore.splits import split_of
 from greywater.stores.lock import WriterLock
 from greywater.vocab import Actor
 

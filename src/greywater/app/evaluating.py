@@ -32,7 +32,7 @@ from greywater.features.attributes import Attribute, AttributeJoin
 from greywater.stores.durable import write_whole_text
 from greywater.vocab import EXTERNAL_PREFIX, Actor, Int64Array, Progress
 
-__all__ = ["EvaluateRequest", "Evaluation", "evaluate", "write_document"]
+__all__ = ["EvaluateRequest", "Evaluation", "Evaluator", "evaluate", "write_document"]
 
 #: Payments read from the ledger at a time to find the labelled ones.
 BATCH_ROWS: Final = 131_072
@@ -155,7 +155,7 @@ def evaluate(
         require(actor, "read_alerts")
         kept = read_run(project.folder, request.run_id or _last(project))
         detail.update(run=kept.run_id)
-        return _Evaluator(project, kept, request, progress).evaluation()
+        return Evaluator(project, kept, _candidates(project, kept.run_id), request, progress).evaluation()
 
 
 def write_document(actor: Actor, settings: Settings, document: Document, path: Path) -> None:
@@ -180,16 +180,23 @@ def _last(project: Project) -> str:
     return known[-1]
 
 
-class _Evaluator:
-    """One evaluation on its way."""
+class Evaluator:
+    """One evaluation on its way: of what a run kept and of the alerts that it raised, or would have raised."""
 
-    def __init__(self, project: Project, kept: KeptRun, request: EvaluateRequest, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        project: Project,
+        kept: KeptRun,
+        candidates: Sequence[Candidate],
+        request: EvaluateRequest,
+        progress: Progress | None,
+    ) -> None:
         self._project = project
         self._kept = kept
         self._request = request
         self._progress = progress
         self._parties = read_parties(project.tables)
-        self._candidates = _candidates(project, kept.run_id)
+        self._candidates = list(candidates)
 
     def evaluation(self) -> Evaluation:
         """Do it."""

@@ -51,6 +51,7 @@ GROUPS: Final = {
     "features": "Groups and views of features: what there is, what it says, made again, served, compared.",
     "seeds": "Confirmed launderers: taken from past reports or closed alerts, and listed.",
     "training-set": "Training sets as of their moments: made, listed, made again bit for bit.",
+    "pipeline": "Steps from recorded payments to a judged model, declared in a file, run and gone on with.",
 }
 
 #: Sub-commands by name, in the order in which `--help` shows them. A name of two words is a command of a group.
@@ -89,6 +90,8 @@ COMMANDS: Final = {
     "training-set make": Command("greywater.cli.training_set:make", "Make a training set in files."),
     "training-set list": Command("greywater.cli.training_set:listed", "List training sets."),
     "training-set remake": Command("greywater.cli.training_set:remake", "Make one again, the same bit for bit."),
+    "pipeline run": Command("greywater.cli.pipeline:run", "Run the steps of a pipeline that are not finished."),
+    "pipeline check": Command("greywater.cli.pipeline:check", "Show which steps would run, and why."),
     "rules list": Command("greywater.cli.rules:listed", "List rules."),
     "rules show": Command("greywater.cli.rules:show", "Show what a rule is."),
     "rules test": Command("greywater.cli.rules:check", "Check rules, and say which are evaluated."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -12,9 +12,6 @@ from greywater.cli.features import named
 from greywater.cli.options import Json, Project, Store
 from greywater.cli.output import settings_of, show_rows, show_warnings, write_json
 from greywater.cli.progress import Shown
-
-if TYPE_CHECKING:
-    from greywater.featurestore.splits import Split
 
 __all__ = ["listed", "make", "remake"]
 
@@ -71,6 +68,7 @@ def make(
     """
     from greywater.app.training_sets import make_training_set
     from greywater.featurestore.part_files import FileLayout
+    from greywater.featurestore.splits import split_of
     from greywater.featurestore.training_record import TrainingQuery
     from greywater.vocab import Actor
 
@@ -140,36 +138,6 @@ def remake(
     with Shown():
         record = remake_training_set(Actor(project=settings.project), settings, named(name), labels, out, layout)
     _show(record, out, json)
-
-
-def split_of(words: str, seed: int) -> Split | None:
-    """The split that `--split` names.
-
-    Examples
-    --------
-    >>> split_of("time:0.7,0.1,0.2", 0).train, split_of("group=customer", 3).column, split_of("none", 0)
-    (0.7, 'customer', None)
-    """
-    from greywater.errors import UsageError
-    from greywater.featurestore.splits import GroupSplit, RandomSplit, TimeSplit
-
-    kind, _, given = words.partition(":")
-    kind, _, column = kind.partition("=")
-    mend = "write time:0.6,0.2,0.2, random:0.6,0.2,0.2, group=COLUMN:0.6,0.2,0.2 or none"
-    try:
-        shares = [float(share) for share in given.split(",")] if given else [0.6, 0.2, 0.2]
-        train, validation, test = shares
-    except ValueError:
-        raise UsageError(f"{words!r} has no three shares", where="--split", mend=mend) from None
-    if kind == "time":
-        return TimeSplit(train, validation, test)
-    if kind == "random":
-        return RandomSplit(train, validation, test, seed, stratify=column)
-    if kind == "group":
-        return GroupSplit(column, train, validation, test, seed)
-    if kind == "none":
-        return None
-    raise UsageError(f"there is no split {words!r}", where="--split", mend=mend)
 
 
 def _show(record: Any, out: Path, json: str | None) -> None:

@@ -21,7 +21,7 @@ from greywater.vocab import Int64Array
 
 __all__ = [
     "LEFT_OUT", "PARTS", "WHOLE", "GroupSplit", "PartReport", "RandomSplit", "Split", "TimeSplit", "assign_parts",
-    "report_parts", "split_from_json", "split_to_json",
+    "report_parts", "split_from_json", "split_of", "split_to_json",
 ]  # fmt: skip
 
 Int8Array = NDArray[np.int8]
@@ -350,3 +350,35 @@ def _report(name: str, members: Int64Array, event_us: Int64Array, labels: pa.Chu
         if len(by_value) <= MOST_CLASSES:
             classes = {str(value): count for value, count in sorted(by_value.items())}
     return PartReport(name, len(members), first, last, labelled, classes, rate)
+
+
+def split_of(words: str, seed: int) -> Split | None:
+    """The split that words name, as `--split` of the command line takes them.
+
+    Raises
+    ------
+    UsageError
+        There is no such split, or its shares are not three.
+
+    Examples
+    --------
+    >>> split_of("time:0.7,0.1,0.2", 0).train, split_of("group=customer", 3).column, split_of("none", 0)
+    (0.7, 'customer', None)
+    """
+    kind, _, given = words.partition(":")
+    kind, _, column = kind.partition("=")
+    mend = "write time:0.6,0.2,0.2, random:0.6,0.2,0.2, group=COLUMN:0.6,0.2,0.2 or none"
+    try:
+        shares = [float(share) for share in given.split(",")] if given else [0.6, 0.2, 0.2]
+        train, validation, test = shares
+    except ValueError:
+        raise UsageError(f"{words!r} has no three shares", where="--split", mend=mend) from None
+    if kind == "time":
+        return TimeSplit(train, validation, test)
+    if kind == "random":
+        return RandomSplit(train, validation, test, seed, stratify=column)
+    if kind == "group":
+        return GroupSplit(column, train, validation, test, seed)
+    if kind == "none":
+        return None
+    raise UsageError(f"there is no split {words!r}", where="--split", mend=mend)
