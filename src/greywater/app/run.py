@@ -25,6 +25,7 @@ from greywater.app.judging import Judged, Verdict, judge
 from greywater.app.keeping import KeptRun, keep_run
 from greywater.app.keeping import Scores as KeptScores
 from greywater.app.mandatory import roll_up_with_mandatory
+from greywater.app.model_place import MODELS, learned_slice, model_evidence, register_model
 from greywater.app.parties import Parties, read_parties
 from greywater.app.peer_groups import PeerReader, Segments, learn_peers
 from greywater.app.queueing import later_cut, make_queue
@@ -179,6 +180,7 @@ class _Run:
         self._progress = progress
         self._clock = clock
         self._warnings = list(ingested.warnings)
+        self._models = project.folder / MODELS
 
     def outcome(self, workplace: Path) -> RunOutcome:
         """Do it."""
@@ -194,7 +196,7 @@ class _Run:
         split = self._split(replayed, truth)
         with self._clock.step("train"):
             fitted = fit_detector(blocks, replayed, truth, split, self._settings, self._progress, words_of(features))
-            fitted.detector.save(self._project.folder / "models" / self._id)
+            fitted.detector.annotate({"learned": learned_slice(made, split)}).save(self._models / self._id)
         with self._clock.step("score"):
             score, probability = self._score(fitted, blocks.slice(split.alerting))
             rules = fitted.survey(blocks.slice(split.alerting))
@@ -239,6 +241,8 @@ class _Run:
         )
         with self._clock.step("keep"):
             keep_run(self._project.folder, self._kept(outcome, kept, blocks, typical, peers))
+            evidence = model_evidence(made, split, verdict.metrics if verdict else None)
+            register_model(self._project, self._id, evidence, why="fitted by greywater run")
         return outcome
 
     def _split(self, replayed: Replayed, truth: Truth | None) -> Split:

@@ -49,6 +49,20 @@ class Command:
 GROUPS: Final = {
     "rules": "Rules: which there are, whether they can be evaluated, what they did on history, how to tune them.",
     "features": "Groups and views of features: what there is, what it says, made again, served, compared.",
+    "models": """Models: which there are, where each stands, promoted, retired, restored.
+
+Examples
+
+    greywater models list --store ./bank
+
+    greywater models shadow MODEL
+
+    greywater models promote MODEL --why "finds 12 % more at the same budget"
+
+    greywater models restore
+
+A model is a candidate, then a shadow, the champion, retired: docs/models.md.
+""",
     "seeds": "Confirmed launderers: taken from past reports or closed alerts, and listed.",
     "training-set": "Training sets as of their moments: made, listed, made again bit for bit.",
     "pipeline": "Steps from recorded payments to a judged model, declared in a file, run and gone on with.",
@@ -60,7 +74,16 @@ COMMANDS: Final = {
         "greywater.cli.run:run", "Record payments, score them, and rank who is worth an investigator's hour."
     ),
     "train": Command("greywater.cli.train:train", "Fit a detector on the recorded payments and keep it."),
-    "score": Command("greywater.cli.train:score", "Score recorded payments with a model that was kept."),
+    "score": Command(
+        "greywater.cli.train:score", "Score recorded payments with the champion, or another model that was kept."
+    ),
+    "models list": Command("greywater.cli.models:listed", "List models, where each stands and how it did."),
+    "models show": Command("greywater.cli.models:show", "Show every step of a model with its evidence."),
+    "models shadow": Command("greywater.cli.models:shadow", "Let a candidate score beside the champion."),
+    "models promote": Command("greywater.cli.models:promote", "Make a model the champion."),
+    "models decline": Command("greywater.cli.models:decline", "Decline a proposal to promote a model."),
+    "models retire": Command("greywater.cli.models:retire", "Put a model out of use."),
+    "models restore": Command("greywater.cli.models:restore", "Put the previous champion back."),
     "ingest": Command("greywater.cli.ingest:ingest", "Record payments and what is known beside them, once, in order."),
     "prioritise": Command(
         "greywater.cli.prioritise:prioritise", "Rank the alerts of another system by what became of its earlier ones."

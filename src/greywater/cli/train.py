@@ -69,7 +69,7 @@ def train(
 
 def score(
     model: Annotated[
-        str | None, typer.Option(metavar="ID", help="A model that train or run kept. [default: the newest]")
+        str | None, typer.Option(metavar="ID", help="A model that was kept. [default: the champion, else the newest]")
     ] = None,
     last: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Only the last N scored payments. [default: all]")
@@ -89,8 +89,8 @@ def score(
 
         greywater score --model 20240229T120000-00000000 --out scores.parquet
     """
-    from greywater.app.training import ScoreRequest
-    from greywater.app.training import score as ask
+    from greywater.app.scoring import ScoreRequest
+    from greywater.app.scoring import score as ask
     from greywater.vocab import Actor
 
     settings = settings_of(store, project)
@@ -108,6 +108,10 @@ def score(
     ]
     title = f"The first {len(rows)} of {scored.table.num_rows:,} payments, by model {scored.model} ({scored.kind})"
     show_rows(title, ("payment", "score", "chance", ""), rows)
+    typer.echo(f"Scored by {scored.model}: {scored.why}.")
+    for shadow in scored.shadows:
+        did = f"flags {shadow.flagged:,} payments, {shadow.flagged_by_both:,} of them with it"
+        typer.echo(f"Shadow {shadow.model}: {'not scored: ' + shadow.why if shadow.why else did}.")
 
 
 def _figure(value: float | None) -> str:

@@ -25,7 +25,7 @@ from greywater.stores.ports import Finding
 __all__ = ["HEAD", "ExactText", "RecordDatabase", "table"]
 
 #: The newest step in migrations/versions.
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 #: How long a writer waits for another before it gives up.
 _WAIT_SECONDS: Final = 30
 #: First half of the PostgreSQL advisory lock that writers take; the second half is the schema's.
@@ -210,7 +210,7 @@ class RecordDatabase:
     --------
     >>> with RecordDatabase.open("sqlite::memory:") as database, database.transaction() as connection:
     ...     database.kind, connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    ('sqlite', '0003')
+    ('sqlite', '0004')
     """
 
     def __init__(self, engine: sa.Engine) -> None:

@@ -1,0 +1,221 @@
+"""`greywater models ...`: which models there are, where each stands, and the steps between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from greywater.cli.options import Json, Project, Store
+from greywater.cli.output import settings_of, show_rows, write_json
+
+if TYPE_CHECKING:
+    from greywater.app.models import ModelShown
+    from greywater.stores.model_rows import StepRecord
+
+__all__ = ["decline", "listed", "promote", "restore", "retire", "shadow", "show"]
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, as `greywater models list` shows it.")]
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why; kept with the step.")]
+
+
+def listed(store: Store = None, project: Project = None, json: Json = None) -> None:
+    """List the models of a project, where each stands and how it did.
+
+    Examples
+
+        greywater models list --store ./bank
+    """
+    from greywater.app.models import list_models
+    from greywater.vocab import Actor
+
+    settings = settings_of(store, project)
+    found = list_models(Actor(project=settings.project), settings)
+    if json is not None:
+        told = {"champion": found.champion, "previous": found.previous}
+        write_json(told | {"models": [model.to_json() for model in found.models]}, json)
+    if json == "-":
+        return
+    rows = [(model.name, model.kind, _state(model), *_measured(model), _open(model)) for model in found.models]
+    headings = ("model", "kind", "state", "average precision", "measured on payments of", "proposal")
+    show_rows(f"{len(rows):,} models", headings, rows)
+    if found.champion is None:
+        typer.echo("There is no champion: greywater score takes the newest that was fitted here.")
+    if found.previous is not None:
+        typer.echo(f"greywater models restore would put {found.previous} back.")
+
+
+def show(
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="[default: the champion]")] = None,
+    store: Store = None,
+    project: Project = None,
+    json: Json = None,
+) -> None:
+    """Show a model: every step it took, by whom, when, why and on what evidence, and what was proposed.
+
+    Examples
+
+        greywater models show
+
+        greywater models show 20240229T120000-00000000 --json -
+    """
+    from greywater.app.models import show_model
+    from greywater.vocab import Actor
+
+    settings = settings_of(store, project)
+    found = show_model(Actor(project=settings.project), settings, model)
+    if json is not None:
+        write_json(found.to_json(), json)
+    if json == "-":
+        return
+    typer.echo(f"{found.name} ({found.kind}): {_state(found)}")
+    rows = [(f"{step.at:%Y-%m-%d %H:%M}", step.step, step.after, step.principal, step.why) for step in found.steps]
+    show_rows("Steps", ("when", "step", "to", "who", "why"), rows)
+    evidence = found.steps[-1].evidence if found.steps else {}
+    for name, value in (evidence.get("measures") or {}).items():
+        typer.echo(f"  {name}: {_figure(value)}")
+    for proposal in found.proposals:
+        state = "open" if proposal.decision is None else f"{proposal.decision.outcome}: {proposal.decision.why}"
+        typer.echo(f"Proposal {proposal.id}, against {proposal.against or 'no champion'}: {proposal.why} ({state})")
+
+
+def shadow(model: Model, why: Why = "", store: Store = None, project: Project = None, json: Json = None) -> None:
+    """Let a candidate score beside the champion. It raises nothing.
+
+    Examples
+
+        greywater models shadow 20240229T120000-00000000
+    """
+    from greywater.app.models import shadow_model
+    from greywater.vocab import Actor
+
+    settings = settings_of(store, project)
+    _said(shadow_model(Actor(project=settings.project), settings, model, why), json)
+
+
+def promote(
+    model: Model,
+    why: Why = "",
+    proposal: Annotated[
+        int | None, typer.Option(metavar="N", help="The proposal to accept. [default: the last open one]")
+    ] = None,
+    store: Store = None,
+    project: Project = None,
+    json: Json = None,
+) -> None:
+    """Make a model the champion. The present one retires and can be restored.
+
+    A shadow may be promoted with --why; a candidate where a proposal measured it against the present champion, or where
+    there is no champion.
+
+    Examples
+
+        greywater models promote 20240229T120000-00000000 --why "finds 12 % more at the same budget"
+
+        greywater models promote 20240401T030000-00000000 --proposal 3
+    """
+    from greywater.app.models import promote_model
+    from greywater.vocab import Actor
+
+    settings = settings_of(store, project)
+    _said(promote_model(Actor(project=settings.project), settings, model, why, proposal), json)
+
+
+def retire(model: Model, why: Why = "", store: Store = None, project: Project = None, json: Json = None) -> None:
+    """Put a model out of use.
+
+    Examples
+
+        greywater models retire 20240229T120000-00000000 --why "learned from labels that were withdrawn"
+    """
+    from greywater.app.models import retire_model
+    from greywater.vocab import Actor
+
+    settings = settings_of(store, project)
+    _said(retire_model(Actor(project=settings.project), settings, model, why), json)
+
+
+def restore(
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="A former champion. [default: the previous one]")
+    ] = None,
+    why: Why = "",
+    store: Store = None,
+    project: Project = None,
+    json: Json = None,
+) -> None:
+    """Put the previous champion back.
+
+    Examples
+
+        greywater models restore
+
+        greywater models restore 20240229T120000-00000000 --why "the new one misses structuring"
+    """
+    from greywater.app.models import restore_model
+    from greywater.vocab import Actor
+
+    settings = settings_of(store, project)
+    _said(restore_model(Actor(project=settings.project), settings, model, why), json)
+
+
+def decline(
+    proposal: Annotated[int, typer.Argument(metavar="N", help="Number of the proposal.")],
+    why: Why = "",
+    store: Store = None,
+    project: Project = None,
+    json: Json = None,
+) -> None:
+    """Decline a proposal, and say why.
+
+    Examples
+
+        greywater models decline 3 --why "too few cases in March"
+    """
+    from greywater.app.models import decline_proposal, proposal_json
+    from greywater.vocab import Actor
+
+    settings = settings_of(store, project)
+    declined = decline_proposal(Actor(project=settings.project), settings, proposal, why)
+    if json is not None:
+        write_json(proposal_json(declined), json)
+    if json != "-":
+        typer.echo(f"Proposal {declined.id} to promote {declined.model} is declined: {why}")
+
+
+def _said(steps: Sequence[StepRecord], json: str | None) -> None:
+    from greywater.app.models import step_json
+
+    if json is not None:
+        write_json([step_json(step) for step in steps], json)
+    if json != "-":
+        for step in steps:
+            typer.echo(f"{step.model}: {step.before or 'kept'} -> {step.after} ({step.why or step.step})")
+
+
+def _state(model: ModelShown) -> str:
+    state = model.state if model.registered is not None else f"{model.state}, not registered"
+    return state if model.kept else f"{state}, its folder is gone"
+
+
+def _measured(model: ModelShown) -> tuple[str, str]:
+    """The last average precision that was measured, and when the payments were."""
+    for step in reversed(model.steps):
+        measures, where = step.evidence.get("measures"), step.evidence.get("slice") or {}
+        if measures:
+            return _figure(measures.get("average_precision")), f"{_day(where, 'from')} to {_day(where, 'to')}"
+    return "not measured", ""
+
+
+def _day(where: dict[str, Any], edge: str) -> str:
+    return str(where.get(edge) or "")[:10]
+
+
+def _open(model: ModelShown) -> str:
+    found = [one for one in model.proposals if one.decision is None]
+    return f"{found[-1].id}, {'meets' if found[-1].passed else 'does not meet'} the policy" if found else ""
+
+
+def _figure(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:.4g}"
