@@ -86,3 +86,15 @@ def test_a_file_that_is_not_there(greywater: Callable[..., Said]) -> None:
     said = greywater("pipeline", "run", "gone.toml")
     assert said.code == 3
     assert "the file cannot be read" in said.err
+
+
+def test_a_dag_is_written(greywater: Callable[..., Said], tmp_path: Path) -> None:
+    (tmp_path / "monthly.toml").write_text(example())
+    said = greywater("pipeline", "export", "monthly.toml", "--airflow", "dag.py", "--store", "bank", "--json", "-")
+    assert said.code == 0, said.err
+    page = (tmp_path / "dag.py").read_text()
+    compile(page, "dag.py", "exec")
+    for step in json.loads(said.out)["steps"]:
+        assert f"--only {step} --store {tmp_path / 'bank'}" in page
+    assert greywater("pipeline", "export", "monthly.toml", "--airflow", "dag.txt").code == 2
+    assert greywater("pipeline", "export", "monthly.toml", "--airflow", "no/dag.py").code == 2

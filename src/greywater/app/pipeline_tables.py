@@ -76,6 +76,7 @@ class ScheduleTable(_Table, frozen=True):
     start: str = "2024-01-01"
     retries: int = 2
     retry_minutes: float = 5.0
+    command: str = "greywater"
 
     def __post_init__(self) -> None:
         if not _CRON.fullmatch(self.cron):

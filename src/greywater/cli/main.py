@@ -115,6 +115,7 @@ COMMANDS: Final = {
     "training-set remake": Command("greywater.cli.training_set:remake", "Make one again, the same bit for bit."),
     "pipeline run": Command("greywater.cli.pipeline:run", "Run the steps of a pipeline that are not finished."),
     "pipeline check": Command("greywater.cli.pipeline:check", "Show which steps would run, and why."),
+    "pipeline export": Command("greywater.cli.pipeline:export", "Write a pipeline as a DAG of Apache Airflow."),
     "rules list": Command("greywater.cli.rules:listed", "List rules."),
     "rules show": Command("greywater.cli.rules:show", "Show what a rule is."),
     "rules test": Command("greywater.cli.rules:check", "Check rules, and say which are evaluated."),

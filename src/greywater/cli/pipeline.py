@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from greywater.app.pipelines import StepResult
     from greywater.config import Settings
 
-__all__ = ["check", "run"]
+__all__ = ["check", "export", "run"]
 
 File = Annotated[Path, typer.Argument(metavar="FILE", readable=False, help="TOML file that declares the pipeline.")]
 From = Annotated[
@@ -78,6 +78,40 @@ def check(
     pipeline, settings = _read(file, store, project)
     found = check_pipeline(Actor(project=settings.project), settings, pipeline, request)
     _show(f"Pipeline {pipeline.name}, as it would run now", pipeline, found, json)
+
+
+def export(
+    file: File,
+    airflow: Annotated[
+        Path, typer.Option("--airflow", metavar="OUT.py", readable=False, help="Write a DAG of Apache Airflow here.")
+    ],
+    store: Store = None,
+    project: Project = None,
+    json: Json = None,
+) -> None:
+    """Write a pipeline as a DAG of Apache Airflow: a task a step, each `greywater pipeline run FILE --only STEP`.
+
+    When it runs and how often a failed task is given again is what [schedule] says. --store and --project become part
+    of each command; passwords and rights stay with Airflow's worker.
+
+    Examples
+
+        greywater pipeline export monthly.toml --airflow dags/monthly.py
+
+        greywater pipeline export monthly.toml --airflow dags/monthly.py --store /bank --project retail
+    """
+    from greywater.app.airflow import export_to_airflow
+    from greywater.vocab import Actor
+
+    pipeline, settings = _read(file, store, project)
+    require_writable(airflow, "the DAG")
+    more = [] if store is None else ["--store", str(store.absolute())]
+    more += [] if project is None else ["--project", project]
+    export_to_airflow(Actor(project=settings.project), settings, pipeline, airflow, more)
+    if json is not None:
+        write_json({"pipeline": pipeline.name, "steps": list(pipeline.steps), "airflow": str(airflow)}, json)
+    if json != "-":
+        typer.echo(f"{airflow}: {len(pipeline.steps)} tasks, {pipeline.schedule.cron}.")
 
 
 def _read(file: Path, store: Path | None, project: str | None) -> tuple[Pipeline, Settings]:
