@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import greywater as gw
 from greywater.app.experiment_log import ALIVE, FitLog, open_fit_run
 from greywater.app.provenance import DataVersion, fit_settings, fit_versions
+from greywater.app.training import TrainRequest, train
 from greywater.app.wiring import Project, open_project
+from greywater.config import Settings
 from greywater.errors import StoreError, UsageError
 from greywater.stores.run_log import RunLog
 from greywater.vocab import Actor
@@ -134,3 +138,33 @@ def test_the_data_version_grows_with_what_is_recorded_and_leads_back(desk: Desk,
         now.of_project(project)
     assert "store" not in fit_settings(project.settings)
     assert fit_versions(project)["data"]["payments"] == 6
+
+
+def test_training_leaves_its_curves_and_the_hashes_of_its_model(tmp_path: Path) -> None:
+    gw.make_world(tmp_path / "world", accounts=300, payments=2_500, days=40, seed=3)
+    settings = Settings(store=tmp_path / "store", features="payments-v1", threads=1, detector="boosted")
+    desk = Desk(tmp_path, settings)
+    desk.ingest(tmp_path / "world" / "payments.csv", labels=tmp_path / "world" / "labels.csv")
+    trained = train(Actor(), settings, TrainRequest(tags=("base",)))
+    with open_project(settings, Actor()) as project:
+        run = project.records.run(trained.model)
+        log = RunLog(project.records.database)
+        files = {file.name: file for file in log.artefacts([run.id])}
+        assert run.outcome == "done"
+        assert run.summary is not None
+        assert run.parameters["whole"] is False
+        assert run.parameters["detector"] == "boosted"
+        assert run.summary["features"]["columns"] == len(trained.fitted.detector.names)
+        assert run.summary["detector_parameters"]["num_leaves"] == 31
+        assert trained.test is not None
+        assert run.summary["metrics"]["average_precision"] == trained.test.average_precision
+        assert run.summary["metrics"]["validation.rows"] == trained.split.validation - trained.split.train
+        assert set(files) == {
+            "curves.json", "precision_recall.svg", "scores.svg", "model/detector.json", "model/model.txt",
+        }  # fmt: skip
+        for file in files.values():
+            assert hashlib.sha256((project.folder / file.path).read_bytes()).hexdigest() == file.sha256
+        steps = log.steps([run.id])
+        assert {(one.series, one.name) for one in steps} == {("boosted", "score")}
+        assert len(steps) > 1
+        assert log.tags() == {run.id: ("base",)}

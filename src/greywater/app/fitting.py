@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from greywater.detectors.outlier import OutlierDetector
 from greywater.detectors.outlier_kinds import OUTLIER_KINDS
 from greywater.detectors.rule_part import RulePart
 from greywater.detectors.rules.survey import RuleSurvey, survey
+from greywater.detectors.steps import StepTold, Stepwise
 from greywater.pipeline.replay import Replayed
 from greywater.stores.blocks import FeatureBlocks
 from greywater.vocab import Float64Array, Progress
@@ -80,6 +81,7 @@ def fit_detector(
     settings: Settings,
     progress: Progress | None = None,
     words: Mapping[str, tuple[str, ...]] | None = None,
+    steps: Callable[[str], StepTold] | None = None,
 ) -> Fitted:
     """The detector that `settings.detector` names, fitted on rows [0, train), tuned on [train, validation).
 
@@ -89,8 +91,13 @@ def fit_detector(
     "adversarial": a refiner and a discriminator, which known launderers are pushed away from where there are labels.
     One of OUTLIER_KINDS: that classic anomaly detector, whatever the labels.
 
-    `words` say what the codes of text attributes mean, by column.
+    `words` say what the codes of text attributes mean, by column. `steps` gives, for a kind of detector or the name of
+    a part, whom its steps are told to.
     """
+
+    def told(name: str, detector: Any) -> Any:
+        return detector.on_step(steps(name)) if steps is not None and isinstance(detector, Stepwise) else detector
+
     train = blocks.slice(0, split.train)
     time = replayed.time_us[: split.train]
     y = truth.y[: split.train] if truth is not None else None
@@ -100,8 +107,9 @@ def fit_detector(
     labelled = y is not None and 0 < int(y.sum()) < len(y)
     why = _why(truth, split)
     if settings.detector == "hybrid":
+        parts = make_parts(PartContext(settings, blocks.names, words or {}))
         hybrid = Hybrid(
-            make_parts(PartContext(settings, blocks.names, words or {})),
+            {name: told(name, part) for name, part in parts.items()},
             threshold_by="cost" if settings.threshold_by == "cost" else "f1",
             cost_missed=settings.cost_missed,
             cost_wasted=settings.cost_wasted,
@@ -109,11 +117,11 @@ def fit_detector(
         hybrid.fit(train, y, time, validation=later, progress=progress)
         return Fitted(hybrid, _called(hybrid), f"{why}{_weights(hybrid)}")
     if labelled and settings.detector == "boosted":
-        boosted = boosted_of(settings)
+        boosted = told("boosted", boosted_of(settings))
         boosted.fit(train, y, time, validation=later, progress=progress)
         return Fitted(boosted, CALLED["boosted"], why)
     if settings.detector == "adversarial":
-        adversarial = adversarial_of(settings)
+        adversarial = told("adversarial", adversarial_of(settings))
         adversarial.fit(train, y, time, validation=later, progress=progress)
         return Fitted(adversarial, CALLED["adversarial"], "the setting `detector` asks for it")
     named = settings.detector in OUTLIER_KINDS

@@ -117,7 +117,7 @@ def measure_alerts(judged: Judged, truth: Truth) -> Verdict:
     recall = recall_by_typology(alerted, parting.typologies)
     names, best = party_scores(judged)
     laundered = np.array([name in guilty for name in names], np.int64)
-    metrics = _of_payments(measures) | {
+    metrics = payment_metrics(measures) | {
         "precision_at_budget": budget.precision,
         "recall_at_budget": budget.recall,
         "alerts": budget.alerts,
@@ -136,7 +136,8 @@ def measure_alerts(judged: Judged, truth: Truth) -> Verdict:
     )
 
 
-def _of_payments(measures: PaymentMeasures) -> dict[str, Any]:
+def payment_metrics(measures: PaymentMeasures) -> dict[str, Any]:
+    """Measures per payment, by the names of `greywater run --json`."""
     at = measures.at_threshold
     return {
         "average_precision": measures.average_precision,

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +17,8 @@ from numpy.typing import NDArray
 from greywater._version import __version__
 from greywater.app.alerting import Scores, raise_alerts
 from greywater.app.audit import audited
+from greywater.app.experiment_log import FitLog
+from greywater.app.fit_notes import note_fitted, note_judged
 from greywater.app.fitting import Fitted, fit_detector
 from greywater.app.ingest import IngestRequest, IngestResult, Silent, ingest
 from greywater.app.joining import project_features
@@ -28,8 +29,9 @@ from greywater.app.mandatory import roll_up_with_mandatory
 from greywater.app.model_place import MODELS, learned_slice, model_evidence, register_model
 from greywater.app.parties import Parties, read_parties
 from greywater.app.peer_groups import PeerReader, Segments, learn_peers
+from greywater.app.provenance import fit_settings, fit_versions
 from greywater.app.queueing import later_cut, make_queue
-from greywater.app.replaying import replay_project
+from greywater.app.replaying import FeatureRows, replay_project
 from greywater.app.rule_hits import rules_of
 from greywater.app.rule_place import words_of
 from greywater.app.split import Split, split_by_time
@@ -37,7 +39,7 @@ from greywater.app.tracing import note_run
 from greywater.app.truth import Truth
 from greywater.app.waking import sleepers_in_json, woken_since
 from greywater.app.wiring import Project, open_project
-from greywater.app.workplace import open_workplace
+from greywater.app.workplace import Workplace, open_workplace
 from greywater.config import Settings
 from greywater.desk.alerts import Alert
 from greywater.desk.budget import Budget
@@ -135,16 +137,12 @@ def run(actor: Actor, settings: Settings, request: RunRequest, progress: Progres
         open_workplace(
             project,
             "run",
-            parameters={
-                "budget": str(request.budget),
-                "seed": settings.seed,
-                "allow_protected": settings.allow_protected,
-            },
-            versions=code_versions(),
+            parameters={"budget": str(request.budget), **fit_settings(settings)},
+            versions=fit_versions(project),
         ) as place,
     ):
         detail["run"] = place.run_id
-        outcome = _Run(project, request, ingested, place.run_id, told, clock).outcome(place.folder)
+        outcome = _Run(project, request, ingested, place.run_id, told, clock).outcome(place)
         place.summary.update(alerts=len(outcome.alerts), detector=outcome.fitted.kind, payments=outcome.split.rows)
         detail.update(place.summary)
     return outcome
@@ -182,11 +180,11 @@ class _Run:
         self._warnings = list(ingested.warnings)
         self._models = project.folder / MODELS
 
-    def outcome(self, workplace: Path) -> RunOutcome:
+    def outcome(self, place: Workplace) -> RunOutcome:
         """Do it."""
         with self._clock.step("features"):
             known = project_features(self._project)
-            made = replay_project(self._project, known, workplace, self._progress)
+            made = replay_project(self._project, known, place.folder, self._progress)
         features = known.features
         self._warnings += known.left_out
         if not made.rows:
@@ -195,8 +193,7 @@ class _Run:
         parties = read_parties(self._project.tables)
         split = self._split(replayed, truth)
         with self._clock.step("train"):
-            fitted = fit_detector(blocks, replayed, truth, split, self._settings, self._progress, words_of(features))
-            fitted.detector.annotate({"learned": learned_slice(made, split)}).save(self._models / self._id)
+            fitted = self._fit(made, split, place.fit)
         with self._clock.step("score"):
             score, probability = self._score(fitted, blocks.slice(split.alerting))
             rules = fitted.survey(blocks.slice(split.alerting))
@@ -216,6 +213,8 @@ class _Run:
             queue = self._queue(alerts, candidates, demanded, parties, fitted, cut, labelled=labelled)
             woken = woken_since(self._project, kept, mandatory, parties, queue.cut)
         verdict = self._verdict(replayed, truth, split, fitted, blocks, candidates, parties, score, probability)
+        truth_then = None if truth is None else truth.y[split.alerting :]
+        note_judged(place.fit, score, truth_then, verdict.metrics if verdict else None)
         outcome = RunOutcome(
             run_id=self._id,
             made_at=datetime.now(UTC),
@@ -255,6 +254,16 @@ class _Run:
                 mend="record more payments: greywater ingest PATH",
             )
         return split
+
+    def _fit(self, made: FeatureRows, split: Split, log: FitLog) -> Fitted:
+        """The detector, fitted and kept."""
+        fitted = fit_detector(
+            made.blocks, made.replayed, made.truth, split, self._settings, self._progress, words_of(made.features),
+            log.series,
+        )  # fmt: skip
+        fitted.detector.annotate({"learned": learned_slice(made, split)}).save(self._models / self._id)
+        note_fitted(log, fitted, made, split, self._models / self._id)
+        return fitted
 
     def _versions(self, features: FeatureSet, fitted: Fitted) -> dict[str, str]:
         """Versions of everything that makes the alerts."""

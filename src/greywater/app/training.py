@@ -7,25 +7,30 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from greywater.app.audit import audited
+from greywater.app.fit_notes import note_fitted, note_judged
 from greywater.app.fitting import Fitted, fit_detector
 from greywater.app.ingest import Silent
 from greywater.app.joining import project_features
-from greywater.app.model_place import learned_slice, measures_of, model_evidence, register_model
+from greywater.app.judging import payment_metrics
+from greywater.app.model_place import MODELS, learned_slice, measures_of, model_evidence, register_model
+from greywater.app.provenance import fit_settings, fit_versions
 from greywater.app.replaying import FeatureRows, replay_project
 from greywater.app.rule_place import words_of
-from greywater.app.run import code_versions
 from greywater.app.split import Split, cut_at, split_by_time
 from greywater.app.tracing import note_run
 from greywater.app.wiring import Project, open_project
-from greywater.app.workplace import open_workplace
+from greywater.app.workplace import Workplace, open_workplace
 from greywater.config import Settings
 from greywater.detectors.metrics import PaymentMeasures, measure_payments
 from greywater.detectors.saved import plain
 from greywater.errors import EmptyInputError
-from greywater.vocab import Actor, Progress
+from greywater.stores.run_log import RunLog
+from greywater.vocab import Actor, Float64Array, Progress
 
-__all__ = ["TrainRequest", "Trained", "model_features", "train"]
+__all__ = ["TrainRequest", "Trained", "fit_recorded", "model_features", "train"]
 
 
 @dataclass(frozen=True)
@@ -33,10 +38,11 @@ class TrainRequest:
     """How much to learn from.
 
     `whole` False: learn on the first 60 %, tune on the next 20 %, measure on the last 20 %. True: learn on the first
-    75 %, tune on the rest, and measure nothing.
+    75 %, tune on the rest, and measure nothing. `tags` go on the run, for finding it again.
     """
 
     whole: bool = False
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,27 +98,61 @@ def train(
         audited(settings, actor, "train", "payments") as detail,
         open_project(settings, actor) as project,
         open_workplace(
-            project, "train", parameters={"seed": settings.seed, "whole": asked.whole}, versions=code_versions()
+            project,
+            "train",
+            parameters={"whole": asked.whole, **fit_settings(settings)},
+            versions=fit_versions(project),
         ) as place,
     ):
-        made = model_features(project, place.folder, told)
-        split = _split(made, asked)
-        fitted = fit_detector(made.blocks, made.replayed, made.truth, split, settings, told, words_of(made.features))
-        test = _test(fitted, made, split)
-        fitted.detector.annotate(
-            {
-                "data_version": project.ledger.next_seq,
-                "test": None if test is None else asdict(test),
-                "learned": learned_slice(made, split),
-            }
-        )
-        folder = project.folder / "models" / place.run_id
-        fitted.detector.save(folder)
+        RunLog(project.records.database).tag(actor, place.run_id, asked.tags)
+        trained = fit_recorded(project, place, asked, told)
         note_run(project, place.run_id, ())
-        measures = None if test is None else measures_of(test)
-        register_model(project, place.run_id, model_evidence(made, split, measures), why="fitted by greywater train")
-        place.summary.update(detector=fitted.kind, payments=split.rows)
-        detail.update(model=place.run_id, detector=fitted.kind)
+        detail.update(model=place.run_id, detector=trained.fitted.kind)
+    return trained
+
+
+def fit_recorded(
+    project: Project,
+    place: Workplace,
+    request: TrainRequest,
+    progress: Progress,
+    *,
+    measured: bool = True,
+    why: str = "fitted by greywater train",
+) -> Trained:
+    """Fit the detector that the project's settings name on its payments, keep it, and write down how it did.
+
+    Parameters
+    ----------
+    project : Project
+        Open for reading.
+    place : Workplace
+        Of the run, whose id the model gets.
+    request : TrainRequest
+    progress : Progress
+    measured : bool
+        Write the data version and the measures on the last slice on the model's card; those of `greywater run` have
+        neither.
+    why : str
+        Why it is a candidate.
+    """
+    made = model_features(project, place.folder, progress)
+    split = _split(made, request)
+    fitted = fit_detector(
+        made.blocks, made.replayed, made.truth, split, project.settings, progress, words_of(made.features),
+        place.fit.series,
+    )  # fmt: skip
+    test, scores = _test(fitted, made, split)
+    facts = {"data_version": project.ledger.next_seq, "test": None if test is None else asdict(test)}
+    fitted.detector.annotate({**(facts if measured else {}), "learned": learned_slice(made, split)})
+    folder = project.folder / MODELS / place.run_id
+    fitted.detector.save(folder)
+    note_fitted(place.fit, fitted, made, split, folder)
+    y = None if made.truth is None else made.truth.y[split.alerting :]
+    note_judged(place.fit, scores, y, None if test is None else payment_metrics(test))
+    measures = None if test is None else measures_of(test)
+    register_model(project, place.run_id, model_evidence(made, split, measures), why=why)
+    place.summary.update(detector=fitted.kind, payments=split.rows)
     return Trained(place.run_id, folder, fitted, split, test)
 
 
@@ -144,8 +184,11 @@ def _split(made: FeatureRows, request: TrainRequest) -> Split:
     return split
 
 
-def _test(fitted: Fitted, made: FeatureRows, split: Split) -> PaymentMeasures | None:
-    if made.truth is None or split.alerting >= made.rows:
-        return None
+def _test(fitted: Fitted, made: FeatureRows, split: Split) -> tuple[PaymentMeasures | None, Float64Array]:
+    """How it does on what it has not seen, where there are labels, and the scores of that."""
+    if split.alerting >= made.rows:
+        return None, np.empty(0)
     found = fitted.detector.score(made.blocks.slice(split.alerting))
-    return measure_payments(made.truth.y[split.alerting :], found, fitted.threshold)
+    if made.truth is None:
+        return None, found
+    return measure_payments(made.truth.y[split.alerting :], found, fitted.threshold), found
