@@ -64,6 +64,7 @@ Examples
 A model is a candidate, then a shadow, the champion, retired: docs/models.md.
 """,
     "seeds": "Confirmed launderers: taken from past reports or closed alerts, and listed.",
+    "experiments": "Fits that were written down: listed, shown, compared, tagged, exported, repeated.",
     "training-set": "Training sets as of their moments: made, listed, made again bit for bit.",
     "pipeline": "Steps from recorded payments to a judged model, declared in a file, run and gone on with.",
 }
@@ -93,6 +94,13 @@ COMMANDS: Final = {
     "explain": Command(
         "greywater.cli.evaluate:explain", "Explain an alert or a payment, and what would have changed it."
     ),
+    "experiments list": Command("greywater.cli.experiments:listed", "List the fits that were written down."),
+    "experiments show": Command("greywater.cli.experiments:show", "Show what a fit was given and how it did."),
+    "experiments compare": Command("greywater.cli.experiments:compare", "Lay fits side by side."),
+    "experiments page": Command("greywater.cli.experiments:page", "Write fits side by side as one HTML page."),
+    "experiments tag": Command("greywater.cli.experiments:tag", "Put tags on a fit."),
+    "experiments export": Command("greywater.cli.experiment_copies:export", "Hand fits to TensorBoard or MLflow."),
+    "experiments repeat": Command("greywater.cli.experiment_copies:repeat", "Fit again as recorded, the same model."),
     "seeds import": Command("greywater.cli.seeds:imported", "Record confirmed launderers of a file."),
     "seeds list": Command("greywater.cli.seeds:listed", "List confirmed launderers."),
     "features create": Command("greywater.cli.features:create", "Register groups and views of a TOML file."),

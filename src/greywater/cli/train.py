@@ -27,6 +27,12 @@ def train(
     ] = None,
     deep: Deep = False,
     whole: Annotated[bool, typer.Option("--whole", help="Learn from everything; measure nothing.")] = False,
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="TAG", help="To find the fit by later; may be given several times.")
+    ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(metavar="DIR", readable=False, help="Write its steps as TensorBoard's event files.")
+    ] = None,
     store: Store = None,
     project: Project = None,
     json: Json = None,
@@ -48,8 +54,13 @@ def train(
 
     settings = settings_of(store, project).with_(detector=detector, deep=deep or None)
     require_writable(None if json in (None, "-") else Path(str(json)), "the JSON")
+    actor = Actor(project=settings.project)
     with Shown() as progress:
-        trained = fit(Actor(project=settings.project), settings, TrainRequest(whole), progress)
+        trained = fit(actor, settings, TrainRequest(whole, tuple(tag or ())), progress)
+    if tensorboard is not None:
+        from greywater.app.tensorboard_export import export_tensorboard
+
+        export_tensorboard(actor, settings, tensorboard, [trained.model])
     if json is not None:
         write_json(trained.to_json(), json)
     if json == "-":

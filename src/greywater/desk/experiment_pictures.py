@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
 
-__all__ = ["COLOURS", "Axis", "Line", "axis_of", "plot", "precision_recall_svg", "score_lines", "score_svg"]
+__all__ = ["COLOURS", "Axis", "Line", "axis_of", "plot", "precision_recall_svg", "score_lines", "score_svg", "share_axis"]
 
 #: How many lines can be told apart; later ones are drawn pale.
 COLOURS: Final = 8
@@ -22,8 +22,8 @@ MOST_POINTS: Final = 400
 #: For a file of its own: the page has these in assets/experiments.css.
 _STYLE: Final = (
     "svg{background:#fff;font:11px system-ui,sans-serif}text{fill:#55626a}.grid{stroke:#dedbd2;fill:none}"
-    ".line{fill:none;stroke-width:2;stroke-linejoin:round}.c0{stroke:#2f6b85}.c1{stroke:#a8461a}"
-    ".area{stroke-width:1.6;fill-opacity:.18}.area.c0{fill:#2f6b85}.area.c1{fill:#a8461a}"
+    ".line{fill:none;stroke-width:2;stroke-linejoin:round}.c0{stroke:#2f6b85}"
+    ".area{stroke-width:1.6;fill-opacity:.18}.others{stroke:#55626a;fill:#55626a}.guilty{stroke:#a8461a;fill:#a8461a}"
 )
 
 
@@ -39,12 +39,15 @@ class Axis:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of points (x, y), x not falling; `colour` None = pale; `area` fills what lies under it."""
+    """A line of points (x, y), x not falling.
+
+    `colour` None = pale; `area` names a kind of payments, what lies under the line is then filled in its colour.
+    """
 
     name: str
     points: Sequence[tuple[float, float]]
     colour: int | None
-    area: bool = False
+    area: str = ""
 
 
 SHARES: Final = tuple((step / 4, f"{step * 25} %") for step in range(5))
@@ -70,6 +73,21 @@ def axis_of(values: Sequence[float], name: str, *, whole: bool = False, pad: flo
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     return Axis(name, low, high, tuple((at * step, f"{at * step:,.{digits}f}") for at in range(first, last + 1)))
+
+
+def share_axis(name: str, most: float) -> Axis:
+    """An axis of shares from 0 to a little above the most, in percent.
+
+    Examples
+    --------
+    >>> [words for _, words in share_axis("precision", 0.04).ticks]
+    ['0 %', '1 %', '2 %', '3 %', '4 %']
+    """
+    if most > 0.8:
+        return Axis(name, 0.0, 1.0, SHARES)
+    top = most * 1.05 or 1.0
+    ticks = axis_of([0.0, top], name, pad=0).ticks
+    return Axis(name, 0.0, top, tuple((value, f"{100 * value:.3g} %") for value, _ in ticks))
 
 
 def plot(lines: Sequence[Line], x: Axis, y: Axis, told: str) -> str:
@@ -121,22 +139,20 @@ def score_lines(scores: Mapping[str, Any]) -> tuple[list[Line], Axis, Axis]:
     """
     edges = [float(edge) for edge in scores["edges"]]
     lines = []
-    for colour, (key, name) in enumerate((("others", "other payments"), ("laundering", "laundering"))):
+    for key, name, kind in (("others", "other payments", "others"), ("laundering", "laundering", "guilty")):
         shares = [float(share) for share in scores[key]]
         if shares:
             points = [(edges[0], 0.0)]
             for place, share in enumerate(shares):
                 points += [(edges[place], share), (edges[place + 1], share)]
-            lines.append(Line(name, [*points, (edges[-1], 0.0)], colour, area=True))
+            lines.append(Line(name, [*points, (edges[-1], 0.0)], 0, area=kind))
     most = max((share for line in lines for _, share in line.points), default=1.0)
-    raw = axis_of([0.0, most], "share", pad=0)
-    percent = tuple((value, f"{100 * value:.3g} %") for value, _ in raw.ticks)
-    return lines, axis_of(edges, "score", pad=0), Axis("share of the payments", 0.0, most * 1.05, percent)
+    return lines, axis_of(edges, "score", pad=0), share_axis("share of the payments", most)
 
 
 def precision_recall_svg(curve: Sequence[tuple[float, float]]) -> str:
     """Precision against recall as a file of its own."""
-    x, y = Axis("recall", 0.0, 1.0, SHARES), Axis("precision", 0.0, 1.0, SHARES)
+    x, y = Axis("recall", 0.0, 1.0, SHARES), share_axis("precision", max((y for _, y in curve), default=1.0))
     return _alone(plot([Line("", curve, 0)], x, y, "Precision against recall"))
 
 
@@ -159,7 +175,7 @@ def _points(line: Line) -> list[tuple[float, float]]:
 
 def _drawn(line: Line, points: Sequence[tuple[float, float]], x: Axis, y: Axis) -> str:
     places = [(LEFT + WIDTH * _share(a, x), TOP + HEIGHT * (1 - _share(b, y))) for a, b in points]
-    kind = "pale" if line.colour is None else f"c{line.colour % COLOURS}"
+    kind = line.area or ("pale" if line.colour is None else f"c{line.colour % COLOURS}")
     title = f"<title>{escape(line.name)}</title>" if line.name else ""
     if len(places) == 1:
         return f'<circle class="mark {kind}" cx="{places[0][0]:.1f}" cy="{places[0][1]:.1f}" r="3">{title}</circle>'
