@@ -111,8 +111,14 @@ def repeat(
         parameters = {"whole": whole, **fit_settings(again), "repeats": original.run.id}
         with open_workplace(then, "train", parameters=parameters, versions=versions) as place:
             request = TrainRequest(whole=whole)
-            trained = fit_recorded(then, place, request, told, annotated=original.run.command == "train")
-            place.summary.update(detector=trained.fitted.kind, payments=trained.split.rows)
+            trained = fit_recorded(
+                then,
+                place,
+                request,
+                told,
+                measured=original.run.command == "train",
+                why=f"repeats {original.run.id}",
+            )
             found = _compared(project, original, trained, changed)
             place.summary.update(repeats=original.run.id, same=found.same, changed=list(found.changed))
         detail.update(model=place.run_id, same=found.same)

@@ -185,8 +185,7 @@ class _Run:
         with self._clock.step("features"):
             known = project_features(self._project)
             made = replay_project(self._project, known, place.folder, self._progress)
-        features = known.features
-        self._warnings += known.left_out
+        features, self._warnings = known.features, [*self._warnings, *known.left_out]
         if not made.rows:
             raise self._nothing_to_score()
         blocks, replayed, truth = made.blocks, made.replayed, made.truth
@@ -213,8 +212,8 @@ class _Run:
             queue = self._queue(alerts, candidates, demanded, parties, fitted, cut, labelled=labelled)
             woken = woken_since(self._project, kept, mandatory, parties, queue.cut)
         verdict = self._verdict(replayed, truth, split, fitted, blocks, candidates, parties, score, probability)
-        truth_then = None if truth is None else truth.y[split.alerting :]
-        note_judged(place.fit, score, truth_then, verdict.metrics if verdict else None)
+        y = None if truth is None else truth.y[split.alerting :]
+        note_judged(place.fit, score, y, verdict.metrics if verdict else None)
         outcome = RunOutcome(
             run_id=self._id,
             made_at=datetime.now(UTC),

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
 
-__all__ = ["COLOURS", "Axis", "Line", "axis_of", "plot", "precision_recall_svg", "score_lines", "score_svg", "share_axis"]
+__all__ = [
+    "COLOURS",
+    "Axis",
+    "Line",
+    "axis_of",
+    "plot",
+    "precision_recall_svg",
+    "score_lines",
+    "score_svg",
+    "share_axis",
+]
 
 #: How many lines can be told apart; later ones are drawn pale.
 COLOURS: Final = 8
