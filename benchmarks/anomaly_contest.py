@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from greywater.detectors.adversarial import Adversarial, AdversarialParameters
 from greywater.detectors.adversarial_peers import NetworkDetector
@@ -25,8 +26,21 @@ class Contestant:
     settings: Mapping[str, Callable[[int], Detector]]
 
 
-#: Payments of the pool that each classic detector learns from, and rounds over them of those that make rounds.
-SAMPLE, EPOCHS = 8_192, {"autoencoder": 30, "deepsvdd": 30}
+#: Payments of the pool that each classic detector learns from, threads, and rounds of those that make rounds.
+SAMPLE, THREADS, EPOCHS = 8_192, 2, {"autoencoder": 30, "deepsvdd": 30}
+
+
+#: Settings of the adversarial detector that the validation slice chooses from.
+ADVERSARIAL: Mapping[str, dict[str, Any]] = {
+    "as it comes": {},
+    "code 32": {"code": 32},
+    "code 4": {"code": 4},
+    "standard scale, code 32, trim 20 %": {"scaling": "standard", "code": 32, "trim": 0.2},
+}
+
+
+def _adversarial(**given: Any) -> Callable[[int], Detector]:
+    return lambda seed: Adversarial(AdversarialParameters(labels="none", **given), seed=seed, threads=THREADS)
 
 
 def _classic(kind: str) -> Contestant:
@@ -46,9 +60,9 @@ def _classic(kind: str) -> Contestant:
 
 #: Everybody, in the order of the table.
 CONTESTANTS: tuple[Contestant, ...] = (
-    Contestant(
-        "adversarial", {"": lambda seed: Adversarial(AdversarialParameters(labels="none"), seed=seed, threads=1)}
-    ),
+    Contestant("adversarial", {name: _adversarial(**given) for name, given in ADVERSARIAL.items()}),
+    Contestant("adversarial, as it comes", {"": _adversarial()}),
+    Contestant("adversarial, discriminator alone", {"": _adversarial(score_by="discriminator")}),
     Contestant("isolation forest (scikit-learn)", {"": lambda seed: Isolation(seed=seed, threads=1)}),
     _classic("pca"),
     _classic("kmeans"),

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 from typing import Any, ClassVar, Final, Literal, Self, get_args
 
 import numpy as np
 
-from greywater.detectors.adversarial_training import Trained, TrainingPlan, train_pair
+from greywater.detectors.adversarial_training import Trained, TrainingPlan, side_by_side, train_pair
 from greywater.detectors.calibration import Platt, Rank, from_json
 from greywater.detectors.detector import Validation
 from greywater.detectors.fitted import CalibratedFace, ThresholdBy
@@ -28,8 +30,8 @@ from greywater.detectors.saved import (
     refuse_unusable_validation,
     write_folder,
 )
-from greywater.detectors.scaling import Scaling
-from greywater.detectors.steps import TellsSteps
+from greywater.detectors.scaling import Method, Scaling
+from greywater.detectors.steps import StepTold, TellsSteps
 from greywater.detectors.threshold import Threshold
 from greywater.detectors.unlearned_scores import scale_scores
 from greywater.errors import DetectorError, TrainingCollapsedError
@@ -57,6 +59,8 @@ class AdversarialParameters:
     ----------
     sample_rows : int
         Payments learned from, taken evenly along the slice by the seed.
+    scaling : {"quantile", "standard"}
+        How columns are brought to one scale (docs/outliers.md): by their ranks, or by logarithms, mean and deviation.
     alike : float
         Columns whose correlation with one kept before reaches this are left out; 1 keeps all.
     labels : {"none", "good", "push"}
@@ -68,21 +72,23 @@ class AdversarialParameters:
         Pairs trained from different seeds, whose scores are averaged.
     restarts : int
         How often a training that collapsed is begun again, more slowly, before it fails.
-    hidden, code, epochs, epoch_rows, patience, batch, rate, discriminator_rate, masked, noise, adversarial, matching,
-    push, trim
+    hidden, code, epochs, epoch_rows, passes, patience, batch, rate, discriminator_rate, masked, noise, adversarial, \
+    matching, push, trim
         As `TrainingPlan`.
     """
 
     sample_rows: int = 200_000
+    scaling: Method = "quantile"
     alike: float = 0.9
     labels: Labels = "push"
     score_by: ScoreBy = "reconstruction"
-    members: int = 1
+    members: int = 3
     restarts: int = 2
     hidden: int = TrainingPlan.hidden
     code: int = TrainingPlan.code
     epochs: int = TrainingPlan.epochs
     epoch_rows: int = TrainingPlan.epoch_rows
+    passes: int = TrainingPlan.passes
     patience: int = TrainingPlan.patience
     batch: int = TrainingPlan.batch
     rate: float = TrainingPlan.rate
@@ -95,7 +101,7 @@ class AdversarialParameters:
     trim: float = TrainingPlan.trim
 
     def __post_init__(self) -> None:
-        whole = ("sample_rows", "members", "hidden", "code", "epochs", "epoch_rows", "patience")
+        whole = ("sample_rows", "members", "hidden", "code", "epochs", "epoch_rows", "passes", "patience")
         bad = [name for name in whole if getattr(self, name) < 1]
         bad += [] if self.batch >= 2 else ["batch"]
         bad += [name for name in ("rate", "discriminator_rate") if not 0 < getattr(self, name) < 1]
@@ -105,6 +111,7 @@ class AdversarialParameters:
         bad += [name for name in ("masked", "trim") if not 0 <= getattr(self, name) < 1]
         bad += [] if 0 < self.alike <= 1 else ["alike"]
         bad += [] if self.labels in get_args(Labels) else ["labels"]
+        bad += [] if self.scaling in get_args(Method) else ["scaling"]
         bad += [] if self.score_by in get_args(ScoreBy) else ["score_by"]
         if bad:
             raise DetectorError(
@@ -364,7 +371,7 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
 
     def _scaled(self, names: tuple[str, ...], sample: Float64Array) -> _Fitted:
         """The scaling, and the columns that are not alike."""
-        scaling = Scaling.learn(sample, "quantile")
+        scaling = Scaling.learn(sample, self._parameters.scaling)
         looked = np.linspace(0, len(sample) - 1, min(len(sample), 20_000)).astype(np.int64)
         columns = distinct_columns(scaling(sample[looked]), self._parameters.alike)
         return _Fitted(names, scaling, columns, (), Rank.fit(np.zeros(0)), Threshold(float("inf"), "share"))
@@ -390,27 +397,40 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
             return -(average_precision(truth, pair.score(watched, self._parameters.score_by, self._threads)) or 0.0)
 
         by_labels = STOPPING_POSITIVES <= int(truth.sum()) < len(truth) and self._parameters.labels != "none"
-        return [
-            self._one(number, rows, away, watched, look if by_labels else None, progress)
-            for number in range(self._parameters.members)
-        ]
+        members, epochs, busy = self._parameters.members, self._parameters.epochs, Lock()
+        if progress is not None:
+            progress.step("train the adversarial pairs", members * epochs)
+
+        def told(step: int, measures: Mapping[str, float]) -> bool:
+            with busy:
+                if progress is not None:
+                    progress.advance(1)
+                return self.tell(step, measures)
+
+        def job(number: int) -> Trained:
+            trained = self._one(number, rows, away, watched, look if by_labels else None, told)
+            if progress is not None:
+                with busy:
+                    progress.advance(max(epochs - trained.epochs, 0))
+            return trained
+
+        # Whoever is told of steps wants them one after the other.
+        at_once = self._threads if self._told is None else 1
+        return side_by_side([partial(job, number) for number in range(members)], at_once)
 
     def _one(
-        self, number: int, rows: Float32Array, away: Float32Array, watched: Float32Array, look: Any,
-        progress: Progress | None,
-    ) -> Trained:  # fmt: skip
+        self, number: int, rows: Float32Array, away: Float32Array, watched: Float32Array, look: Any, told: StepTold
+    ) -> Trained:
         """One pair; begun again with another seed and more slowly where it collapsed."""
         for slower in range(self._parameters.restarts + 1):
             seed = self._seed * 1_000 + 100 * number + slower
             plan = self._parameters.plan(slower)
 
-            def told(step: int, measures: Mapping[str, float], before: int = number * plan.epochs) -> bool:
-                return self.tell(before + step, measures)
+            def told_of(step: int, measures: Mapping[str, float], before: int = number * plan.epochs) -> bool:
+                return told(before + step, measures)
 
             try:
-                return train_pair(
-                    rows, away, watched, plan, seed=seed, device=self._device, look=look, progress=progress, told=told
-                )
+                return train_pair(rows, away, watched, plan, seed=seed, device=self._device, look=look, told=told_of)
             except TrainingCollapsedError:
                 if slower == self._parameters.restarts:
                     raise

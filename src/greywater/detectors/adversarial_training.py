@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -13,9 +15,8 @@ import numpy as np
 from greywater.detectors.refiner import SLOPE, Layers, Pair
 from greywater.detectors.steps import StepTold
 from greywater.errors import DetectorError, ExtraMissingError, TrainingCollapsedError
-from greywater.vocab import Progress
 
-__all__ = ["Trained", "TrainingPlan", "load_torch", "train_pair"]
+__all__ = ["Trained", "TrainingPlan", "load_torch", "side_by_side", "train_pair"]
 
 Float32Array = np.ndarray[Any, np.dtype[np.float32]]
 #: Reconstructions that vary less than this share of what the originals do have collapsed.
@@ -24,6 +25,8 @@ LEAST_DIVERSITY: Final = 0.05
 WATCHED: Final = 20_000
 #: Highest errors of a batch that are not learned from, from the second epoch on, is a share of `TrainingPlan.trim`.
 FADE: Final = 0.01
+#: Held while a network draws its first weights from the one generator that the library has.
+BEGINNING: Final = Lock()
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,9 @@ class TrainingPlan:
         Width of the refiner's outer layers, and of the one between them.
     epochs, patience : int
         Most epochs, and those without a better look after which it stops.
-    epoch_rows : int
-        Rows of an epoch, however many there are: few are gone over several times, of many some wait for the next.
+    epoch_rows, passes : int
+        Rows of an epoch, however many there are: few are gone over several times, but at most `passes` times; of many
+        some wait for the next.
     batch : int
         Rows of a step.
     rate, discriminator_rate : float
@@ -53,9 +57,10 @@ class TrainingPlan:
     """
 
     hidden: int = 128
-    code: int = 32
-    epochs: int = 15
+    code: int = 16
+    epochs: int = 10
     epoch_rows: int = 65_536
+    passes: int = 4
     patience: int = 3
     batch: int = 512
     rate: float = 1e-3
@@ -87,7 +92,6 @@ def train_pair(
     seed: int,
     device: str = "auto",
     look: Callable[[Pair], float] | None = None,
-    progress: Progress | None = None,
     told: StepTold | None = None,
 ) -> Trained:
     """Train a pair.
@@ -110,7 +114,6 @@ def train_pair(
     device : {"auto", "cpu", "cuda"}
     look : callable, optional
         What early stopping makes least instead: given the pair, smaller = better.
-    progress : Progress, optional
     told : callable, optional
         Told each epoch's loss, diversity, gap and score (what is made least, turned round); ends it by False.
 
@@ -127,7 +130,24 @@ def train_pair(
     try:
         if where == "cpu":
             torch.set_num_threads(1)
-        return _Training(torch, where, rows, bad, watched, plan, seed).run(look, progress, told)
+        with BEGINNING:
+            training = _Training(torch, where, rows, bad, watched, plan, seed)
+        return training.run(look, told)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def side_by_side(jobs: Sequence[Callable[[], Trained]], at_once: int) -> list[Trained]:
+    """The jobs' pairs in order, `at_once` of them trained beside each other; changes no bit."""
+    if min(at_once, len(jobs)) < 2:
+        return [job() for job in jobs]
+    torch = load_torch()
+    threads = torch.get_num_threads()
+    try:
+        # Each job takes one thread for itself, and gives back what it found.
+        torch.set_num_threads(1)
+        with ThreadPoolExecutor(at_once) as pool:
+            return [done.result() for done in [pool.submit(job) for job in jobs]]
     finally:
         torch.set_num_threads(threads)
 
@@ -159,11 +179,9 @@ class _Training:
         self._by_judge = torch.optim.Adam(self._judge.parameters(), lr=plan.discriminator_rate, betas=(0.5, 0.99))
         self._steps = 0
 
-    def run(self, look: Callable[[Pair], float] | None, progress: Progress | None, told: StepTold | None) -> Trained:
+    def run(self, look: Callable[[Pair], float] | None, told: StepTold | None) -> Trained:
         """Epoch by epoch until nothing gets better."""
         plan = self._plan
-        if progress is not None:
-            progress.step("train the adversarial pair", plan.epochs)
         best, least, pair = 0, math.inf, self._pair()
         history: dict[str, list[float]] = {"loss": [], "diversity": [], "gap": []}
         epoch, ended = 0, False
@@ -176,8 +194,6 @@ class _Training:
                 history[name].append(round(value, 6))
             if not all(map(math.isfinite, (wanted, loss, gap))):
                 raise _collapsed(f"a loss of {wanted} in epoch {epoch}")
-            if progress is not None:
-                progress.advance(1)
             if wanted < least - 1e-4 * abs(least if math.isfinite(least) else 0.0):
                 best, least, pair = epoch, wanted, now
             seen = {"score": -wanted, "loss": loss, "diversity": diversity, "gap": gap}
@@ -186,14 +202,12 @@ class _Training:
                 break
         if not ended and history["diversity"] and history["diversity"][best - 1] < LEAST_DIVERSITY:
             raise _collapsed(f"reconstructions vary {history['diversity'][best - 1]:.1%} as much as originals")
-        if progress is not None and epoch < plan.epochs:
-            progress.advance(plan.epochs - epoch)
         return Trained(pair, epoch, best, history)
 
     def _epoch(self, epoch: int) -> float:
         """How far the discriminator tells originals from reconstructions, in the mean of its steps."""
         plan, torch = self._plan, self._torch
-        times = -(-plan.epoch_rows // len(self._rows))
+        times = min(-(-plan.epoch_rows // len(self._rows)), plan.passes)
         order = np.concatenate([self._order.permutation(len(self._rows)) for _ in range(times)])[: plan.epoch_rows]
         rate = plan.rate * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / plan.epochs))
         for group in self._by_refiner.param_groups:
