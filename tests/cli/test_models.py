@@ -125,3 +125,44 @@ def test_what_cannot_be_done_is_said(recorded: Callable[..., Said]) -> None:
     said = recorded("models", "decline", 3, "--why", "no")
     assert (said.code, "there is no proposal '3'" in said.err) == (4, True)
     assert "greywater models restore" in recorded("models", "--help").out
+
+
+def test_a_model_goes_out_as_onnx_and_comes_back(recorded: Callable[..., Said], tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="pip install 'greywater[onnx]'")
+    pytest.importorskip("onnxruntime", reason="pip install 'greywater[onnx]'")
+    model, file = trained(recorded, "boosted"), tmp_path / "trees.onnx"
+    written = told(recorded("models", "export", model, "--onnx", file, "--json", "-"))
+    assert (written["model"], written["largest"], written["flipped"]) == (model, 0.0, 0)
+    added = told(recorded("models", "add", file, "--name", "vendor-7", "--json", "-"))
+    assert (added["model"], added["sha256"]) == ("vendor-7", written["sha256"])
+    assert added["columns"] == written["columns"]
+    assert "may have seen" in added["notes"][0]
+    assert added["evidence"]["learned"]["seen_until"] is None
+    mine = told(recorded("models", "show", model, "--json", "-"))["steps"][0]["evidence"]
+    assert added["evidence"]["measures"]["average_precision"] == mine["measures"]["average_precision"]
+
+    assert told(recorded("score", "--json", "-"))["model"] == model  # what was brought is not the newest
+    assert recorded("models", "promote", model, "--why", "first").code == 0
+    assert recorded("models", "shadow", "vendor-7").code == 0
+    scored = recorded("score", "--out", tmp_path / "scores.parquet")
+    assert scored.code == 0, scored.err
+    table = pq.read_table(tmp_path / "scores.parquet")
+    assert table["shadow.vendor-7.score"].to_pylist() == table["score"].to_pylist()
+    assert recorded("models", "promote", "vendor-7", "--why", "ours is on leave").code == 0
+    assert told(recorded("score", "--json", "-"))["kind"] == "onnx"
+
+    said = recorded("models", "add", file, "--name", "vendor-7")
+    assert (said.code, "kept already" in said.err) == (2, True)
+    said = recorded("models", "add", file, "--name", "..")
+    assert (said.code, "cannot be the name" in said.err) == (2, True)
+    said = recorded("models", "add", file, "--name", "x", "--columns", "a,b")
+    assert (said.code, "columns, and 2 are named" in said.err) == (6, True)
+    said = recorded("models", "add", file, "--name", "x", "--trained-until", "soon")
+    assert (said.code, "is no date" in said.err) == (2, True)
+    said = recorded("models", "export", model)
+    assert (said.code, "no file is named" in said.err) == (2, True)
+    said = recorded("models", "add", tmp_path / "none.onnx")
+    assert (said.code, "there is no such file" in said.err) == (2, True)
+    dated = told(recorded("models", "add", file, "--name", "dated", "--trained-until", "2024-01-28", "--json", "-"))
+    assert dated["notes"] == []
+    assert dated["evidence"]["slice"]["from"] > "2024-01-28T23:59"

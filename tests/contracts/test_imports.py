@@ -34,6 +34,8 @@ HOMES_OF_LIBRARIES = {
     "xgboost": r"detectors/",
     "pyod": r"detectors/",
     "optuna": r"detectors/",
+    "onnx": r"detectors/onnx",
+    "onnxruntime": r"detectors/onnx",
     "litestar": r"web/",
     "uvicorn": r"web/|cli/",
     "jinja2": r"web/",

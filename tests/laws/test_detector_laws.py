@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from greywater.detectors.hybrid import Hybrid
 from greywater.detectors.isolation import Isolation, IsolationParameters
 from greywater.detectors.loading import load_detector
 from greywater.detectors.metrics import roc_auc
+from greywater.detectors.onnx_detector import OnnxDetector
+from greywater.detectors.onnx_export import export_onnx
 from greywater.detectors.outlier_kinds import OUTLIER_KINDS
 from greywater.detectors.rules.rule import Rule
 from greywater.detectors.rules.rule_detector import RuleDetector
@@ -29,7 +32,7 @@ from greywater.vocab import FeatureBlock, Float64Array, Int64Array
 
 #: Of the networks one, for the time they take; tests/detectors/test_adversarial_peers.py has them all.
 OUTLIERS = tuple(kind for kind in OUTLIER_KINDS if kind not in ("deepsvdd", "alad", "so_gaal", "anogan"))
-KINDS = ("boosted", "xgboosted", "isolation", "hybrid", "rules", "trust", "adversarial", *OUTLIERS)
+KINDS = ("boosted", "xgboosted", "isolation", "hybrid", "rules", "trust", "adversarial", "onnx", *OUTLIERS)
 #: Contributions by score calls take thousands of them a row.
 FEW = {"kde": 25, "ocsvm": 25}
 #: One planted payment in 25 launders, and all of them alike: more than the defaults expect of the unusual.
@@ -54,6 +57,9 @@ def new(kind: str, *, seed: int = 7, threads: int = 1) -> Any:
         )
     if kind == "trust":
         return Association()
+    if kind == "onnx":
+        pytest.importorskip("onnxruntime", reason="pip install 'greywater[onnx]'")
+        return OnnxDetector(brought(), source="brought.onnx", seed=seed)
     if kind == "adversarial":
         pytest.importorskip("torch", reason="pip install 'greywater[deep]'")
         quick = AdversarialParameters(hidden=16, code=4, epochs=3, epoch_rows=3_200, batch=64, rate=1e-2, labels="good")
@@ -66,6 +72,12 @@ def new(kind: str, *, seed: int = 7, threads: int = 1) -> Any:
     if kind == "rules":
         return RuleDetector(RuleSet((rule("sum", f"{NAMES[0]} > 2000", 3), rule("many", f"{NAMES[1]} >= 8", 2))))
     return Isolation(IsolationParameters(trees=40, sample_rows=1_000), seed=seed, threads=threads)
+
+
+@cache
+def brought() -> bytes:
+    """An ONNX file: boosted trees over the planted columns."""
+    return export_onnx(fitted("boosted")).content
 
 
 def rule(name: str, expression: str, severity: int) -> Rule:
@@ -127,8 +139,10 @@ def test_the_same_seed_gives_the_same_scores_on_any_number_of_threads(
     again = fitted(kind, threads=2).score(later[0])
     assert once.tobytes() == again.tobytes()
     # XGBoost parts the planted rows perfectly, and the same way, whatever it is shown of the honest ones; rules draw
-    # nothing.
-    assert kind in ("xgboosted", "rules", "trust") or not np.array_equal(once, fitted(kind, seed=8).score(later[0]))
+    # nothing, and what was brought is fitted already.
+    assert kind in ("xgboosted", "rules", "trust", "onnx") or not np.array_equal(
+        once, fitted(kind, seed=8).score(later[0])
+    )
 
 
 def test_probability_keeps_the_order_of_the_score(detector: Detector, later: tuple[TableRows, Int64Array]) -> None:

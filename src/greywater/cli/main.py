@@ -80,6 +80,8 @@ COMMANDS: Final = {
     ),
     "models list": Command("greywater.cli.models:listed", "List models, where each stands and how it did."),
     "models show": Command("greywater.cli.models:show", "Show every step of a model with its evidence."),
+    "models add": Command("greywater.cli.models:add", "Register a model that was fitted elsewhere, an ONNX file."),
+    "models export": Command("greywater.cli.models:export", "Write a model as an ONNX file."),
     "models shadow": Command("greywater.cli.models:shadow", "Let a candidate score beside the champion."),
     "models promote": Command("greywater.cli.models:promote", "Make a model the champion."),
     "models decline": Command("greywater.cli.models:decline", "Decline a proposal to promote a model."),

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from greywater.cli.options import Json, Project, Store
-from greywater.cli.output import settings_of, show_rows, write_json
+from greywater.cli.output import require_writable, settings_of, show_rows, write_json
 
 if TYPE_CHECKING:
     from greywater.app.models import ModelShown
     from greywater.stores.model_rows import StepRecord
 
-__all__ = ["decline", "listed", "promote", "restore", "retire", "shadow", "show"]
+__all__ = ["add", "decline", "export", "listed", "promote", "restore", "retire", "shadow", "show"]
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, as `greywater models list` shows it.")]
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why; kept with the step.")]
@@ -182,6 +183,101 @@ def decline(
         write_json(proposal_json(declined), json)
     if json != "-":
         typer.echo(f"Proposal {declined.id} to promote {declined.model} is declined: {why}")
+
+
+def add(
+    file: Annotated[Path, typer.Argument(metavar="FILE", readable=False, help="An ONNX file.")],
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What the model is called. [default: the file's name]")
+    ] = None,
+    columns: Annotated[
+        str,
+        typer.Option(metavar="NAMES|FILE", help="Columns of its input in order: a,b,c or a file with one a line."),
+    ] = "",
+    output: Annotated[str, typer.Option(metavar="NAME", help="Which output is the score.")] = "",
+    lower: Annotated[
+        bool, typer.Option("--lower-is-more-suspicious", help="A lower output is more suspicious.")
+    ] = False,
+    trained_until: Annotated[
+        str | None, typer.Option(metavar="DATE", help="The last day that it learned from; not known where left out.")
+    ] = None,
+    store: Store = None,
+    project: Project = None,
+    json: Json = None,
+) -> None:
+    """Register a model that was fitted elsewhere, an ONNX file, as a candidate.
+
+    It is calibrated on the project's own payments: ranks, or where there are labels a sigmoid and a threshold.
+
+    Examples
+
+        greywater models add trees.onnx --name vendor-7 --trained-until 2024-03-31
+
+        greywater models add linear.onnx --columns sender.out.sum.7d,receiver.in.count.1d --output probabilities
+    """
+    from greywater.app.brought import AddRequest, add_model
+    from greywater.cli.progress import Shown
+    from greywater.vocab import Actor
+
+    settings = settings_of(store, project)
+    request = AddRequest(file, name, columns, output, lower, trained_until)
+    with Shown() as progress:
+        added = add_model(Actor(project=settings.project), settings, request, progress)
+    if json is not None:
+        write_json(added.to_json(), json)
+    if json == "-":
+        return
+    typer.echo(f"{added.model}: a candidate that reads {len(added.columns):,} columns (SHA-256 {added.sha256[:16]}).")
+    measures = added.evidence["measures"]
+    if measures is not None:
+        typer.echo(
+            f"On {added.evidence['slice']['from'][:10]} to {added.evidence['slice']['to'][:10]}: average "
+            f"precision {_figure(measures['average_precision'])}."
+        )
+    for note in added.notes:
+        typer.echo(f"note: {note}")
+
+
+def export(
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="[default: as greywater score takes]")] = None,
+    onnx: Annotated[
+        Path | None, typer.Option("--onnx", metavar="FILE", readable=False, help="Write this file.")
+    ] = None,
+    part: Annotated[str, typer.Option(metavar="NAME", help="Of a hybrid: which of its parts.")] = "",
+    store: Store = None,
+    project: Project = None,
+    json: Json = None,
+) -> None:
+    """Write a model as an ONNX file, and say how exact it is.
+
+    Boosted trees, isolation forests and the adversarial network can be written; of a hybrid, such parts of it.
+
+    Examples
+
+        greywater models export 20240229T120000-00000000 --onnx trees.onnx
+
+        greywater models export --part boosted --onnx trees.onnx
+    """
+    from greywater.app.brought import export_model
+    from greywater.errors import UsageError
+    from greywater.vocab import Actor
+
+    if onnx is None:
+        raise UsageError("no file is named", where="--onnx", mend="name one: --onnx trees.onnx")
+    settings = settings_of(store, project)
+    require_writable(onnx, "the model")
+    written = export_model(Actor(project=settings.project), settings, model, onnx, part)
+    if json is not None:
+        write_json(written.to_json(), json)
+    if json == "-":
+        return
+    made = written.exported
+    typer.echo(f"{onnx}: model {written.model}, {made.note}. SHA-256 {written.sha256}.")
+    if made.compared:
+        typer.echo(
+            f"On {made.compared:,} rows on and beside its thresholds the scores differ by at most "
+            f"{made.largest:.2g} of their spread; {made.flipped:,} flags differ."
+        )
 
 
 def _said(steps: Sequence[StepRecord], json: str | None) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from greywater.detectors.detector import Detector
 from greywater.detectors.hybrid import Hybrid
+from greywater.detectors.onnx_detector import OnnxDetector
 from greywater.detectors.part_kinds import PART_KINDS
 from greywater.detectors.saved import read_folder
 from greywater.errors import DetectorError
@@ -14,7 +15,7 @@ from greywater.errors import DetectorError
 __all__ = ["KINDS", "load_detector"]
 
 #: Every kind of detector that can be loaded, by its short name.
-KINDS: Final[dict[str, type[Detector]]] = {**PART_KINDS, Hybrid.kind: Hybrid}
+KINDS: Final[dict[str, type[Detector]]] = {**PART_KINDS, Hybrid.kind: Hybrid, OnnxDetector.kind: OnnxDetector}
 
 
 def load_detector(folder: Path) -> Detector:
