@@ -274,7 +274,7 @@ class _Walk:
         try:
             output: dict[str, Any] = plain(WORK[step].run(place, self._pipeline.steps[step]))
         except BaseException as error:
-            said = error.found if isinstance(error, GreywaterError) else f"{type(error).__name__}: {error}"
+            said = _said(error)
             with suppress(StoreError):  # what stopped the step is what the person must hear
                 self._end(run_id, "failed", {"error": said})
             told(StepResult(step, "failed", said, run_id))
@@ -289,6 +289,12 @@ class _Walk:
             end_step(project.records, run_id, outcome, summary)
             one = project.records.run(run_id)
         return 0.0 if one.finished_at is None else (one.finished_at - one.started_at).total_seconds()
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, GreywaterError):
+        return error.found
+    return "stopped on request" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
 
 
 def _placed(error: GreywaterError, step: str) -> GreywaterError:
