@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from greywater.detectors.adversarial import Adversarial, AdversarialParameters
@@ -19,11 +19,14 @@ __all__ = ["CONTESTANTS", "Contestant"]
 class Contestant:
     """One detector: what it is called, and makers (seed -> detector, not fitted) by the name of their setting.
 
-    Where there are several settings, the one with the best average precision on the validation slice contends.
+    Where there are several settings, the one with the best average precision on the validation slice contends; `trials`:
+    cheaper makers for choosing. `beside`: other ways to score what was fitted, which are reported too.
     """
 
     name: str
     settings: Mapping[str, Callable[[int], Detector]]
+    trials: Mapping[str, Callable[[int], Detector]] = field(default_factory=dict)
+    beside: Mapping[str, Callable[[Any], Detector]] = field(default_factory=dict)
 
 
 #: Payments of the pool that each classic detector learns from, threads, and rounds of those that make rounds.
@@ -43,6 +46,10 @@ def _adversarial(**given: Any) -> Callable[[int], Detector]:
     return lambda seed: Adversarial(AdversarialParameters(labels="none", **given), seed=seed, threads=THREADS)
 
 
+def _discriminator(fitted: Adversarial) -> Adversarial:
+    return fitted.scored_by("discriminator")
+
+
 def _classic(kind: str) -> Contestant:
     """A classic detector, all else at its defaults: with either scale, but the networks and the tails with one."""
     made = OUTLIER_KINDS[kind]
@@ -60,9 +67,12 @@ def _classic(kind: str) -> Contestant:
 
 #: Everybody, in the order of the table.
 CONTESTANTS: tuple[Contestant, ...] = (
-    Contestant("adversarial", {name: _adversarial(**given) for name, given in ADVERSARIAL.items()}),
-    Contestant("adversarial, as it comes", {"": _adversarial()}),
-    Contestant("adversarial, discriminator alone", {"": _adversarial(score_by="discriminator")}),
+    Contestant(
+        "adversarial",
+        {name: _adversarial(**given) for name, given in ADVERSARIAL.items()},
+        trials={name: _adversarial(members=1, **given) for name, given in ADVERSARIAL.items()},
+        beside={"discriminator alone": _discriminator},
+    ),
     Contestant("isolation forest (scikit-learn)", {"": lambda seed: Isolation(seed=seed, threads=1)}),
     _classic("pca"),
     _classic("kmeans"),

@@ -25,7 +25,7 @@ from anomaly_contest import CONTESTANTS, Contestant
 from anomaly_sets import ANOMALY_SETS, Contest, contests
 from graph_sets import data_folder
 from greywater.detectors.baseline import single_column_baseline
-from greywater.detectors.detector import Validation
+from greywater.detectors.detector import Detector, Validation
 from greywater.detectors.metrics import roc_auc
 from greywater.errors import DetectorError, ExtraMissingError
 from report import table, write_section
@@ -59,24 +59,40 @@ def chosen(contestant: Contestant, contest: Contest, seed: int, trained: str) ->
     if len(contestant.settings) == 1:
         return next(iter(contestant.settings))
     reached = {}
-    for name, make in contestant.settings.items():
+    for name, make in (contestant.trials or contestant.settings).items():
         score = make(seed).fit(contest.X, weight=weights(contest, trained)).score(contest.choose.X)
         reached[name] = contest.choose.average_precision(score)
         print(f"  {contestant.name}, {trained}: {name} {reached[name]:.4f}", flush=True)
     return max(reached, key=lambda name: reached[name])
 
 
-def contend(contestant: Contestant, contest: Contest, seed: int, trained: str, found: Found) -> None:
-    """Fit with the setting chosen last, and measure on the rows that judge."""
+def measure(detector: Detector, contest: Contest, found: Found) -> None:
+    """Measure on the rows that judge."""
     begun = time.process_time()
-    detector = contestant.settings[found.settings[-1]](seed).fit(contest.X, weight=weights(contest, trained))
-    fitted = time.process_time()
     score = detector.score(contest.judge.X)
-    found.fit.append(fitted - begun)
-    found.rate.append(len(score) / max(time.process_time() - fitted, 1e-9))
+    found.rate.append(len(score) / max(time.process_time() - begun, 1e-9))
     area = roc_auc(contest.judge.y, score)
     found.precision.append(contest.judge.average_precision(score))
     found.area.append(area if area is not None else float("nan"))
+
+
+def contend(contestant: Contestant, splits: Sequence[Contest], seeds: int, trained: str) -> dict[str, Found]:
+    """Every round of one contestant, by the name of the score, of which "" is the detector's own."""
+    # Several folds are repetitions enough; one split is repeated with other seeds.
+    rounds = [(split, 7) for split in splits] if len(splits) > 1 else [(splits[0], 7 + k) for k in range(seeds)]
+    found = {name: Found() for name in ("", *contestant.beside)}
+    own = found[""]
+    for place, (split, seed) in enumerate(rounds):
+        if place == 0 or len(splits) > 1:
+            own.settings.append(chosen(contestant, split, seed, trained))
+        begun = time.process_time()
+        detector = contestant.settings[own.settings[-1]](seed).fit(split.X, weight=weights(split, trained))
+        own.fit.append(time.process_time() - begun)
+        measure(detector, split, own)
+        for name, other in contestant.beside.items():
+            measure(other(detector), split, found[name])
+        print(f"  {contestant.name}, {trained}: {own.precision[-1]:.4f} {own.area[-1]:.4f}", flush=True)
+    return found
 
 
 def interval(values: Sequence[float]) -> str:
@@ -90,29 +106,24 @@ def interval(values: Sequence[float]) -> str:
 def report(name: str, folder: Path, seeds: int, contestants: Sequence[Contestant]) -> str:
     """The table of one set."""
     splits = list(contests(name, folder))
-    # Several folds are repetitions enough; one split is repeated with other seeds.
-    rounds = [(split, 7) for split in splits] if len(splits) > 1 else [(splits[0], 7 + k) for k in range(seeds)]
     rows, missing = [], []
     for contestant in contestants:
-        held = {trained: Found() for trained in TRAINED}
         try:
-            for trained, found in held.items():
-                for place, (split, seed) in enumerate(rounds):
-                    if place == 0 or len(splits) > 1:
-                        found.settings.append(chosen(contestant, split, seed, trained))
-                    contend(contestant, split, seed, trained, found)
+            held = [contend(contestant, splits, seeds, trained) for trained in TRAINED]
         except (ExtraMissingError, DetectorError) as error:
             missing.append(f"{contestant.name} is left out: {error}")
             continue
-        figures = [interval(values) for found in held.values() for values in (found.precision, found.area)]
-        settings = " / ".join(dict.fromkeys(found.setting for found in held.values()))
-        spent = mean(mean(found.fit) for found in held.values())
-        rate = mean(mean(found.rate) for found in held.values())
-        rows.append((contestant.name, *figures, settings, f"{spent:.1f}", f"{rate:,.0f}"))
-        print(name, rows[-1], flush=True)
+        for score in held[0]:
+            ways = [each[score] for each in held]
+            figures = [interval(values) for found in ways for values in (found.precision, found.area)]
+            settings = "" if score else " / ".join(dict.fromkeys(found.setting for found in ways))
+            spent = "" if score else f"{mean(mean(found.fit) for found in ways):.1f}"
+            rate = mean(mean(found.rate) for found in ways)
+            rows.append((f"- its {score}" if score else contestant.name, *figures, settings, spent, f"{rate:,.0f}"))
+            print(name, rows[-1], flush=True)
     heads = ("", *(f"{trained}: {measure}" for trained in TRAINED for measure in ("average precision", "ROC AUC")),
              "settings chosen", "fit, CPU seconds", "rows/s")  # fmt: skip
-    return "\n\n".join([_about(splits, len(rounds)), table(heads, rows), *missing])
+    return "\n\n".join([_about(splits, len(splits) if len(splits) > 1 else seeds), table(heads, rows), *missing])
 
 
 def _about(splits: Sequence[Contest], rounds: int) -> str:

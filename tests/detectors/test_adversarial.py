@@ -186,7 +186,7 @@ def test_a_collapsed_refiner_is_begun_again_and_fails_loudly(monkeypatch: pytest
     monkeypatch.setattr("greywater.detectors.adversarial.train_pair", noted)
     monkeypatch.setattr(adversarial_training, "_Training", _Silenced)
     with pytest.raises(TrainingCollapsedError, match=r"reconstructions vary 0\.0%") as raised:
-        Adversarial(replace(QUICK, restarts=1), device="cpu").fit(TableRows(X))
+        Adversarial(replace(QUICK, restarts=1, members=1), device="cpu").fit(TableRows(X))
     assert raised.value.mend
     assert len(set(seeds)) == 2
 

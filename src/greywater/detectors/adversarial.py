@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from copy import copy
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Any, ClassVar, Final, Literal, Self, get_args
 
 import numpy as np
@@ -259,6 +260,12 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
         """Raw score of one row float64[features] in the order of `names`, with the bits of `score`."""
         return float(self._score(row[None, :])[0])
 
+    def scored_by(self, score_by: ScoreBy) -> Self:
+        """The same pairs scored by something else, to be compared; threshold and probabilities stay as they are."""
+        other = copy(self)
+        other._parameters = replace(self._parameters, score_by=score_by)
+        return other
+
     def explain(self, X: TrainingTable) -> Float64Array:
         """Integrated gradients float64[n, features + 1] of the features and the base; each row sums to its score.
 
@@ -397,26 +404,37 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
             return -(average_precision(truth, pair.score(watched, self._parameters.score_by, self._threads)) or 0.0)
 
         by_labels = STOPPING_POSITIVES <= int(truth.sum()) < len(truth) and self._parameters.labels != "none"
-        members, epochs, busy = self._parameters.members, self._parameters.epochs, Lock()
+        return self._members(rows, away, watched, look if by_labels else None, progress)
+
+    def _members(
+        self, rows: Float32Array, away: Float32Array, watched: Float32Array, look: Any, progress: Progress | None
+    ) -> list[Trained]:
+        """The pairs, trained beside each other; one after the other where somebody is told of steps."""
+        members, epochs, busy, ended = self._parameters.members, self._parameters.epochs, Lock(), Event()
         if progress is not None:
             progress.step("train the adversarial pairs", members * epochs)
 
-        def told(step: int, measures: Mapping[str, float]) -> bool:
-            with busy:
-                if progress is not None:
-                    progress.advance(1)
-                return self.tell(step, measures)
-
-        def job(number: int) -> Trained:
-            trained = self._one(number, rows, away, watched, look if by_labels else None, told)
+        def advance(steps: int) -> None:
             if progress is not None:
                 with busy:
-                    progress.advance(max(epochs - trained.epochs, 0))
-            return trained
+                    progress.advance(steps)
 
-        # Whoever is told of steps wants them one after the other.
+        def told(step: int, measures: Mapping[str, float]) -> bool:
+            advance(1)
+            if not self.tell(step, measures):
+                ended.set()
+            return not ended.is_set()
+
+        def job(number: int) -> Trained | None:
+            if ended.is_set():
+                return None
+            made = self._one(number, rows, away, watched, look, told)
+            advance(max(epochs - made.epochs, 0))
+            return made
+
         at_once = self._threads if self._told is None else 1
-        return side_by_side([partial(job, number) for number in range(members)], at_once)
+        trained = side_by_side([partial(job, number) for number in range(members)], at_once)
+        return [each for each in trained if each is not None]
 
     def _one(
         self, number: int, rows: Float32Array, away: Float32Array, watched: Float32Array, look: Any, told: StepTold

@@ -137,8 +137,8 @@ def train_pair(
         torch.set_num_threads(threads)
 
 
-def side_by_side(jobs: Sequence[Callable[[], Trained]], at_once: int) -> list[Trained]:
-    """The jobs' pairs in order, `at_once` of them trained beside each other; changes no bit."""
+def side_by_side(jobs: Sequence[Callable[[], Trained | None]], at_once: int) -> list[Trained | None]:
+    """What the jobs trained, in order, `at_once` of them trained beside each other; changes no bit."""
     if min(at_once, len(jobs)) < 2:
         return [job() for job in jobs]
     torch = load_torch()
