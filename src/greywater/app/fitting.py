@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from greywater.app.part_makers import PartContext, adversarial_of, boosted_of, isolation_of, make_parts, outlier_of
+from greywater.app.part_makers import (
+    PartContext,
+    adversarial_of,
+    boosted_of,
+    hybrid_of,
+    isolation_of,
+    outlier_of,
+)
 from greywater.app.split import Split
 from greywater.app.truth import Truth
 from greywater.config import Settings
@@ -21,6 +28,7 @@ from greywater.detectors.outlier import OutlierDetector
 from greywater.detectors.outlier_kinds import OUTLIER_KINDS
 from greywater.detectors.rule_part import RulePart
 from greywater.detectors.rules.survey import RuleSurvey, survey
+from greywater.detectors.search_space import Value
 from greywater.detectors.steps import StepTold, Stepwise
 from greywater.pipeline.replay import Replayed
 from greywater.stores.blocks import FeatureBlocks
@@ -82,6 +90,7 @@ def fit_detector(
     progress: Progress | None = None,
     words: Mapping[str, tuple[str, ...]] | None = None,
     steps: Callable[[str], StepTold] | None = None,
+    tuned: Mapping[str, Value] | None = None,
 ) -> Fitted:
     """The detector that `settings.detector` names, fitted on rows [0, train), tuned on [train, validation).
 
@@ -92,7 +101,7 @@ def fit_detector(
     One of OUTLIER_KINDS: that classic anomaly detector, whatever the labels.
 
     `words` say what the codes of text attributes mean, by column. `steps` gives, for a kind of detector or the name of
-    a part, whom its steps are told to.
+    a part, whom its steps are told to. `tuned` are parameters of the detector named; the others keep their defaults.
     """
 
     def told(name: str, detector: Any) -> Any:
@@ -107,25 +116,21 @@ def fit_detector(
     labelled = y is not None and 0 < int(y.sum()) < len(y)
     why = _why(truth, split)
     if settings.detector == "hybrid":
-        parts = make_parts(PartContext(settings, blocks.names, words or {}))
-        hybrid = Hybrid(
-            {name: told(name, part) for name, part in parts.items()},
-            threshold_by="cost" if settings.threshold_by == "cost" else "f1",
-            cost_missed=settings.cost_missed,
-            cost_wasted=settings.cost_wasted,
-        )
+        hybrid = hybrid_of(PartContext(settings, blocks.names, words or {}), tuned, each=told)
         hybrid.fit(train, y, time, validation=later, progress=progress)
         return Fitted(hybrid, _called(hybrid), f"{why}{_weights(hybrid)}")
     if labelled and settings.detector == "boosted":
-        boosted = told("boosted", boosted_of(settings))
+        boosted = told("boosted", boosted_of(settings, tuned))
         boosted.fit(train, y, time, validation=later, progress=progress)
         return Fitted(boosted, CALLED["boosted"], why)
     if settings.detector == "adversarial":
-        adversarial = told("adversarial", adversarial_of(settings))
+        adversarial = told("adversarial", adversarial_of(settings, tuned))
         adversarial.fit(train, y, time, validation=later, progress=progress)
         return Fitted(adversarial, CALLED["adversarial"], "the setting `detector` asks for it")
     named = settings.detector in OUTLIER_KINDS
-    unlearned = outlier_of(settings.detector, settings) if named else isolation_of(settings)
+    # Where trees were asked for and there is nothing to learn from, what was tuned is of no use to the forest.
+    own = tuned if settings.detector == "isolation" else None
+    unlearned = outlier_of(settings.detector, settings, tuned) if named else isolation_of(settings, own)
     unlearned.fit(train, None, time, validation=later, progress=progress)
     asked = "the setting `detector` asks for it" if labelled or named else why
     return Fitted(unlearned, CALLED[unlearned.kind], asked)

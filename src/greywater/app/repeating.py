@@ -108,7 +108,10 @@ def repeat(
         if changed and not anyway:
             raise _refusal(original, changed)
         whole = bool(original.run.parameters.get("whole", False))
-        parameters = {"whole": whole, **fit_settings(again), "repeats": original.run.id}
+        tuned = original.run.parameters.get("tuned")
+        parameters = {
+            "whole": whole, **fit_settings(again), "repeats": original.run.id, **({"tuned": tuned} if tuned else {})
+        }  # fmt: skip
         with open_workplace(then, "train", parameters=parameters, versions=versions) as place:
             request = TrainRequest(whole=whole)
             trained = fit_recorded(
@@ -118,6 +121,7 @@ def repeat(
                 told,
                 measured=original.run.command == "train",
                 why=f"repeats {original.run.id}",
+                tuned=tuned,
             )
             found = _compared(project, original, trained, changed)
             place.summary.update(repeats=original.run.id, same=found.same, changed=list(found.changed))

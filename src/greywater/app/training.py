@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from greywater.app.replaying import FeatureRows, replay_project
 from greywater.app.rule_place import words_of
 from greywater.app.split import Split, cut_at, split_by_time
 from greywater.app.tracing import note_run
+from greywater.app.tuned import read_tuned
 from greywater.app.wiring import Project, open_project
 from greywater.app.workplace import Workplace, open_workplace
 from greywater.config import Settings
@@ -38,11 +39,13 @@ class TrainRequest:
     """How much to learn from.
 
     `whole` False: learn on the first 60 %, tune on the next 20 %, measure on the last 20 %. True: learn on the first
-    75 %, tune on the rest, and measure nothing. `tags` go on the run, for finding it again.
+    75 %, tune on the rest, and measure nothing. `tags` go on the run, for finding it again. `tuned` names a study: its
+    detector is fitted, with the parameters that it found best.
     """
 
     whole: bool = False
     tags: tuple[str, ...] = ()
+    tuned: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,22 +95,23 @@ def train(
         The actor may not.
     EmptyInputError
         The project holds no payment to learn from.
+    DetectorError
+        No study of the name `tuned` has found parameters.
     """
     asked, told = request or TrainRequest(), progress or Silent()
-    with (
-        audited(settings, actor, "train", "payments") as detail,
-        open_project(settings, actor) as project,
-        open_workplace(
-            project,
-            "train",
-            parameters={"whole": asked.whole, **fit_settings(settings)},
-            versions=fit_versions(project),
-        ) as place,
-    ):
-        RunLog(project.records.database).tag(actor, place.run_id, asked.tags)
-        trained = fit_recorded(project, place, asked, told)
-        note_run(project, place.run_id, ())
-        detail.update(model=place.run_id, detector=trained.fitted.kind)
+    with audited(settings, actor, "train", "payments") as detail:
+        found = None if asked.tuned is None else read_tuned(settings.project_folder, asked.tuned)
+        tuned = None if found is None else found.in_short()
+        chosen = settings if found is None else settings.with_(detector=found.detector)
+        parameters = {"whole": asked.whole, **fit_settings(chosen), **({} if tuned is None else {"tuned": tuned})}
+        with (
+            open_project(chosen, actor) as project,
+            open_workplace(project, "train", parameters=parameters, versions=fit_versions(project)) as place,
+        ):
+            RunLog(project.records.database).tag(actor, place.run_id, asked.tags)
+            trained = fit_recorded(project, place, asked, told, tuned=tuned)
+            note_run(project, place.run_id, ())
+            detail.update(model=place.run_id, detector=trained.fitted.kind)
     return trained
 
 
@@ -119,6 +123,7 @@ def fit_recorded(
     *,
     measured: bool = True,
     why: str = "fitted by greywater train",
+    tuned: Mapping[str, Any] | None = None,
 ) -> Trained:
     """Fit the detector that the project's settings name on its payments, keep it, and write down how it did.
 
@@ -135,16 +140,19 @@ def fit_recorded(
         neither.
     why : str
         Why it is a candidate.
+    tuned : mapping, optional
+        Of a study: `parameters`, and what else goes on the card (`Tuned.in_short`).
     """
     made = model_features(project, place.folder, progress)
     split = _split(made, request)
     fitted = fit_detector(
         made.blocks, made.replayed, made.truth, split, project.settings, progress, words_of(made.features),
-        place.fit.series,
+        place.fit.series, None if tuned is None else tuned["parameters"],
     )  # fmt: skip
     test, scores = _test(fitted, made, split)
     facts = {"data_version": project.ledger.next_seq, "test": None if test is None else asdict(test)}
-    fitted.detector.annotate({**(facts if measured else {}), "learned": learned_slice(made, split)})
+    learned = {"learned": learned_slice(made, split), **({} if tuned is None else {"tuned": dict(tuned)})}
+    fitted.detector.annotate({**(facts if measured else {}), **learned})
     folder = project.folder / MODELS / place.run_id
     fitted.detector.save(folder)
     note_fitted(place.fit, fitted, made, split, folder)

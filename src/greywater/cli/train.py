@@ -27,6 +27,9 @@ def train(
     ] = None,
     deep: Deep = False,
     whole: Annotated[bool, typer.Option("--whole", help="Learn from everything; measure nothing.")] = False,
+    tuned: Annotated[
+        str | None, typer.Option(metavar="STUDY", help="Use the detector and parameters that a study found best.")
+    ] = None,
     tag: Annotated[
         list[str] | None, typer.Option(metavar="TAG", help="To find the fit by later; may be given several times.")
     ] = None,
@@ -47,6 +50,8 @@ def train(
         greywater train --store ./bank
 
         greywater train --detector boosted --whole --json -
+
+        greywater train --tuned boosted
     """
     from greywater.app.training import TrainRequest
     from greywater.app.training import train as fit
@@ -56,7 +61,7 @@ def train(
     require_writable(None if json in (None, "-") else Path(str(json)), "the JSON")
     actor = Actor(project=settings.project)
     with Shown() as progress:
-        trained = fit(actor, settings, TrainRequest(whole, tuple(tag or ())), progress)
+        trained = fit(actor, settings, TrainRequest(whole, tuple(tag or ()), tuned), progress)
     if tensorboard is not None:
         from greywater.app.tensorboard_export import export_tensorboard
 
