@@ -108,8 +108,10 @@ def test_a_fit_is_shown_and_compared(greywater: Callable[..., Said], store: Path
         0, True, True,
     )  # fmt: skip
     for words, told in (
-        (("compare", first), "fewer than two"), (("show", "2"), "3 runs begin with"), (("show", "x"), "no fit is named"),
-    ):  # fmt: skip
+        (("compare", first), "fewer than two"),
+        (("show", "2"), "3 runs begin with"),
+        (("show", "x"), "no fit is named"),
+    ):
         said = greywater("experiments", *words)
         assert (said.code, told in said.err) == (2, True)
 
@@ -121,6 +123,8 @@ def test_a_file_that_was_changed_is_said_so(greywater: Callable[..., Said], stor
     found = answer(greywater("experiments", "show", "last", "--json", "-"))
     assert (found["damaged"], found["curves"]) == (["curves.json", "model/detector.json"], {})
     assert "not what was written" in greywater("experiments", "show", "last").out
+    checked = greywater("check")
+    assert (checked.code, checked.out.count(f"run {listed['run']} left")) == (4, 2), checked.out
 
 
 def test_the_page_needs_nothing_but_itself(greywater: Callable[..., Said], store: Path, tmp_path: Path) -> None:

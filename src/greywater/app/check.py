@@ -19,6 +19,7 @@ from greywater.stores.feature_records import FeatureRecords
 from greywater.stores.lock import WriterLock
 from greywater.stores.open import open_offline
 from greywater.stores.ports import Finding
+from greywater.stores.run_log import RunLog
 from greywater.vocab import Actor, Progress
 
 __all__ = ["CheckResult", "check"]
@@ -107,6 +108,7 @@ def _check(project: Project, progress: Progress | None) -> CheckResult:
         ("verifying alerts", project.records.check),
         ("verifying features", lambda: _feature_findings(project)),
         ("verifying kept runs", lambda: check_kept(project.folder)),
+        ("verifying files of fits", lambda: RunLog(project.records.database).check(project.folder)),
         ("counting rows", count_rows),
         ("comparing counts", lambda: _count_findings(project)),
         ("comparing order", lambda: _known_findings(project)),

@@ -181,10 +181,10 @@ def _side_by_side(runs: Sequence[Mapping[str, Any]], given: Iterable[Mapping[str
     elif len(runs) > 1 and not own:
         parts.append("<p>They do not differ.</p>")
     if own:
-        words = f"{len(own)} {what} that only one run has"
+        words = f"{_counted(len(own), what)} that only one run has"
         parts.append(f'<details class="same"><summary>{words}</summary>{_table(head, own)}</details>')
     if same:
-        words = f"{len(same)} {what}" + (" in which they do not differ" if len(runs) > 1 else "")
+        words = _counted(len(same), what) + (" in which they do not differ" if len(runs) > 1 else "")
         opened = " open" if len(runs) == 1 and what != "parameters" else ""
         one = "".join(f'<th scope="col">{"every run" if len(runs) > 1 else "value"}')
         table = _table(one, [(name, values[:1], False) for name, values, _ in same])
@@ -206,6 +206,10 @@ def _table(head: str, rows: Sequence[Row]) -> str:
     )
 
 
+def _counted(number: int, what: str) -> str:
+    return f"1 {what.removesuffix('s')}" if number == 1 else f"{number} {what}"
+
+
 def _usual(values: Sequence[Any]) -> Any:
     """What more than half of the runs have, where there is such a value."""
     return next((value for value in values if 2 * sum(value == other for other in values) > len(values)), None)
@@ -224,7 +228,7 @@ def _files(runs: Sequence[Mapping[str, Any]]) -> str:
         return ""
     head = '<th scope="col">Run<th scope="col">File<th scope="col" class="n">Bytes<th scope="col">SHA-256'
     table = f'<div class="wide" tabindex="0"><table><thead><tr>{head}<tbody>{rows}</table></div>'
-    return f'<details class="same"><summary>{rows.count("<tr>")} files</summary>{table}</details>'
+    return f'<details class="same"><summary>{_counted(rows.count("<tr>"), "files")}</summary>{table}</details>'
 
 
 def _legend(runs: Sequence[Mapping[str, Any]], having: str) -> str:

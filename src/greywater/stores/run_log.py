@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from greywater.errors import StoreError, UsageError
+from greywater.stores.ports import Finding
 from greywater.stores.record_database import RecordDatabase, table
 from greywater.stores.record_rows import moment, now_us
 from greywater.stores.records import write_audit
@@ -142,6 +145,19 @@ class RunLog:
             chosen = chosen.where(_ARTEFACTS.c.run_id.in_(runs))
         with self._database.transaction() as connection:
             return [ArtefactRecord(**row) for row in connection.execute(chosen).mappings()]
+
+    def check(self, folder: Path) -> list[Finding]:
+        """Files in the project's folder that are not what was written, or gone."""
+        findings = []
+        for one in self.artefacts():
+            try:
+                same = hashlib.sha256((folder / one.path).read_bytes()).hexdigest() == one.sha256
+                found = "" if same else "the file is not what run {} left: its SHA-256 differs"
+            except OSError as error:
+                found = f"the file that run {{}} left cannot be read: {error.strerror}"
+            if found:
+                findings.append(Finding(str(folder / one.path), found.format(one.run_id), "bring it back from a copy"))
+        return findings
 
     def tag(self, actor: Actor, run_id: str, tags: Sequence[str]) -> int:
         """Put tags on a run, with an audit row in the same commit; returns how many it did not have.
