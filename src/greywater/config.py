@@ -83,6 +83,8 @@ class Settings:
     base_currency: str = ""
     #: Join distances in an embedding of the graph of payments, also where no rule names one.
     embedding: bool = False
+    #: Join the last payments of both parties as sequences, also where neither a rule nor the detector asks for them.
+    sequence: bool = False
     #: Let protected attributes (age, origin...) into models; without it they serve fairness reports only.
     allow_protected: bool = False
     #: Rows per recorded chunk.

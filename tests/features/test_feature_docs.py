@@ -29,7 +29,7 @@ def template(feature: Feature) -> str:
 
 
 def joined_template(name: str) -> str:
-    party, _, rest = name.partition(".")
+    party, _, rest = re.sub(r"\.\d+\.", ".{k}.", name).partition(".")
     return f"{{party}}.{rest}" if party in ("sender", "receiver") else name
 
 

@@ -15,6 +15,7 @@ from greywater.app.party_columns import party_columns
 from greywater.app.relations import open_relations
 from greywater.app.rule_place import project_rules, with_requests
 from greywater.app.wiring import Project
+from greywater.config import Settings
 from greywater.detectors.rules.rule_set import RuleSet
 from greywater.errors import StoreError
 from greywater.features.catalog import FeatureSet, payment_features
@@ -22,6 +23,7 @@ from greywater.features.community import CommunityJoin
 from greywater.features.embedding_join import EmbeddingJoin
 from greywater.features.joined import FAMILIES, PaymentJoin
 from greywater.features.requests import is_request
+from greywater.features.sequence import SequenceJoin
 from greywater.features.suspicion import SuspicionJoin
 from greywater.vocab import FeatureBlock
 
@@ -29,7 +31,9 @@ __all__ = ["JoinedColumns", "ProjectFeatures", "joins_of", "project_features"]
 
 DAY: Final = 86_400
 #: Families that are worked out only where a rule that is not off names a column of theirs, or a setting the family.
-DEAR: Final = frozenset({"leading_digits", "peer_deviation", "community", "embedding"})
+DEAR: Final = frozenset({"leading_digits", "peer_deviation", "community", "embedding", "sequence"})
+#: The detector that reads the sequences of payments.
+READS_SEQUENCES: Final = "adversarial_sequence"
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ def project_features(project: Project, rules: RuleSet | None = None) -> ProjectF
     Those of the set; the windows and filters of their own that its rules name, where rules are a part of the detector;
     its attributes; relations, balances and attributes in common, where such are recorded; the suspicion that reached
     its parties, where launderers are known; leading digits, deviation from peers and communities, where a rule names
-    them; distances in an embedding of the graph of payments, where a rule or the setting `embedding` does.
+    them; distances in an embedding of the graph of payments, where a rule or the setting `embedding` does; the last
+    payments of both parties, where a rule, the setting `sequence` or the detector asks for them.
 
     Parameters
     ----------
@@ -92,7 +97,7 @@ def project_features(project: Project, rules: RuleSet | None = None) -> ProjectF
         features = replace(features, attributes=attributes.kinds, attribute_words=attributes.words)
         joins.append(attributes)
     named = frozenset() if rules is None else frozenset(rules.columns)
-    dear = DEAR - {"embedding"} if settings.embedding else DEAR
+    dear = DEAR - _asked_for(settings)
     wanted = [name for name in FAMILIES if name not in dear or named.intersection(_columns(name))]
     families = _families(project, wanted)
     features = replace(features, joined=tuple(families))
@@ -122,6 +127,12 @@ def joins_of(project: Project, features: FeatureSet, *, protected: bool) -> tupl
     return (*joins, *families.values())
 
 
+def _asked_for(settings: Settings) -> set[str]:
+    """Dear families that the settings ask for."""
+    asked = {"embedding": settings.embedding, "sequence": settings.sequence or settings.detector == READS_SEQUENCES}
+    return {family for family, wanted in asked.items() if wanted}
+
+
 def _columns(family: str) -> set[str]:
     """Names of a family's columns."""
     return {feature.name for feature in FAMILIES[family]}
@@ -141,6 +152,8 @@ def _families(project: Project, wanted: Collection[str]) -> dict[str, PaymentJoi
             found["embedding"] = EmbeddingJoin(known, threads=project.settings.worker_threads)
     if "community" in wanted:
         found["community"] = CommunityJoin(keep_days=-(-project.settings.allowed_lateness // DAY))
+    if "sequence" in wanted:
+        found["sequence"] = SequenceJoin(allowed_lateness=project.settings.allowed_lateness)
     return {name: found[name] for name in FAMILIES if name in found}
 
 

@@ -16,6 +16,7 @@ from greywater.features.feature import Feature
 from greywater.features.leading_digits import LEADING_DIGIT_FEATURES
 from greywater.features.peer_deviation import PEER_FEATURES
 from greywater.features.relations import RELATION_FEATURES
+from greywater.features.sequence import SEQUENCE_FEATURES
 from greywater.features.shared_attributes import SHARED_ATTRIBUTE_FEATURES
 from greywater.features.suspicion import SUSPICION_FEATURES
 
@@ -32,6 +33,7 @@ FAMILIES: Final[Mapping[str, tuple[Feature, ...]]] = MappingProxyType(
         "peer_deviation": PEER_FEATURES,
         "community": COMMUNITY_FEATURES,
         "embedding": EMBEDDING_FEATURES,
+        "sequence": SEQUENCE_FEATURES,
     }
 )
 
