@@ -88,6 +88,7 @@ COMMANDS: Final = {
     "models retire": Command("greywater.cli.models:retire", "Put a model out of use."),
     "models restore": Command("greywater.cli.models:restore", "Put the previous champion back."),
     "tune": Command("greywater.cli.tune:tune", "Tune a detector: many trials, hopeless ones ended early."),
+    "ablate": Command("greywater.cli.ablate:ablate", "Say what each piece of a detector is worth."),
     "ingest": Command("greywater.cli.ingest:ingest", "Record payments and what is known beside them, once, in order."),
     "prioritise": Command(
         "greywater.cli.prioritise:prioritise", "Rank the alerts of another system by what became of its earlier ones."

@@ -180,6 +180,18 @@ class PartyBootstrap:
         found = self._intervals(rows)
         return [found[str(place)] for place in range(len(floors))]
 
+    def average_precisions(self) -> Float64Array:
+        """Average precision in each resample, float64[resamples], NaN without a positive.
+
+        The same parties are drawn for any scores of the same rows, so differences are paired.
+        """
+        found = []
+        for weight in self._draws():
+            positive = float(weight[self._y == 1].sum())
+            reached = self._ranked.areas(weight, positive, 0.0)["average_precision"]
+            found.append(math.nan if reached is None else reached)
+        return np.array(found)
+
     def _draws(self) -> Iterator[Float64Array]:
         """Weights float64[n] of the rows, best score first, in each resample."""
         generator = np.random.default_rng(self._seed)
