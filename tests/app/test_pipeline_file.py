@@ -48,6 +48,12 @@ def test_the_command_wins_over_the_file_and_the_file_over_the_environment(
     assert pipeline.settled(Settings(), None, "q").project == "q"
 
 
+def test_what_is_tuned_is_what_is_trained(read: Callable[[str], Pipeline]) -> None:
+    for text in ("[tune]\ndetector = 'pca'\n[train]\n", "[tune]\n[train]\ndetector = 'pca'\n"):
+        steps = read(HEAD + text).steps
+        assert {steps[name].parameters()["detector"] for name in steps} == {"pca"}
+
+
 def test_dates_may_be_dates_of_toml(read: Callable[[str], Pipeline]) -> None:
     pipeline = read(HEAD + "[schedule]\nstart = 2024-03-01\n[backfill]\nfrom = 2024-01-01\nto = 2024-02-01T12:00:00Z\n")
     assert pipeline.schedule.start == "2024-03-01"
@@ -70,7 +76,15 @@ def test_dates_may_be_dates_of_toml(read: Callable[[str], Pipeline]) -> None:
         (HEAD + "[train]\n[backfill]\n", UsageError, "the steps stand as train, backfill", "monthly.toml"),
         (HEAD + "[evaluate]\n", UsageError, "evaluate needs train", "[evaluate]"),
         (HEAD + "[validate]\n[train]\n", UsageError, "validate needs backfill", "[validate]"),
-        (HEAD + "[train]\nwhole = true\n[evaluate]\n", UsageError, "nothing left to be evaluated", "[train]"),
+        (HEAD + "[train]\nwhole = true\n[evaluate]\n", UsageError, "nothing left to be judged", "[train]"),
+        (HEAD + "[tune]\n[train]\nwhole = true\n[evaluate]\n", UsageError, "nothing left to be judged", "[train]"),
+        (HEAD + "[train]\n[tune]\n", UsageError, "the steps stand as train, tune", "monthly.toml"),
+        (HEAD + "[tune]\ntrials = 0\n[train]\n", UsageError, "trials is 0", "[tune], trials"),
+        (HEAD + "[tune]\nmoney = 3\n[train]\n", UsageError, "needs a price", "[tune], money"),
+        (
+            HEAD + "[tune]\ndetector = 'pca'\n[train]\ndetector = 'knn'\n", UsageError, "another trained",
+            "[tune], [train]",
+        ),
         (HEAD + "[train]\n[evaluate]\nbudget = '0/day'\n", UsageError, "budget", "[evaluate], budget"),
         (HEAD + "[train]\n[evaluate.least]\nluck = 0.5\n", UsageError, "luck = 0.5", "[evaluate], least"),
         (HEAD + "[train]\n[evaluate]\nresamples = 0\n", UsageError, "0 resamples", "[evaluate], resamples"),

@@ -14,7 +14,15 @@ from typing import Any, Final
 
 import msgspec
 
-from greywater.app.pipeline_tables import NEEDS, STEPS, PipelineTable, ScheduleTable, StepTable
+from greywater.app.pipeline_tables import (
+    NEEDS,
+    STEPS,
+    PipelineTable,
+    ScheduleTable,
+    StepTable,
+    TrainTable,
+    TuneTable,
+)
 from greywater.config import Settings
 from greywater.errors import FormatError, UsageError
 
@@ -136,11 +144,13 @@ def read_pipeline(path: Path) -> Pipeline:
         )  # fmt: skip
     steps = {name: _converted(table, STEPS[name], path, name) for name, table in tables.items()}
     _refuse_order(list(steps), path)
+    _share_detector(steps, path)
     train = steps.get("train")
-    if getattr(train, "whole", False) and "evaluate" in steps:
+    judging = [name for name in ("evaluate", "propose") if name in steps]
+    if isinstance(train, TrainTable) and train.whole and judging:
         raise UsageError(
-            "a model that learned from everything has nothing left to be evaluated on", where=f"{path}, [train]",
-            mend="leave out whole = true, or the step evaluate",
+            "a model that learned from everything has nothing left to be judged on", where=f"{path}, [train]",
+            mend=f"leave out whole = true, or {' and '.join(judging)}",
         )  # fmt: skip
     store = None if head.store is None else path.absolute().parent / Path(head.store).expanduser()
     pipeline = Pipeline(path, head.name, store, head.project, steps, settings, schedule)
@@ -234,6 +244,20 @@ def _refuse_order(steps: list[str], path: Path) -> None:
                     where=f"{path}, [{name}]",
                     mend=f"write [{needed}] before",
                 )
+
+
+def _share_detector(steps: dict[str, StepTable], path: Path) -> None:
+    """What is tuned is what is trained, whichever of the two tables names it."""
+    tables = [table for name in ("tune", "train") if isinstance(table := steps.get(name), TuneTable | TrainTable)]
+    named = {table.detector for table in tables if table.detector is not None}
+    if len(named) > 1:
+        raise UsageError(
+            "one detector is tuned and another trained", where=f"{path}, [tune], [train]", mend="name it in one of them"
+        )
+    for name in ("tune", "train"):
+        table = steps.get(name)
+        if named and isinstance(table, TuneTable | TrainTable):
+            steps[name] = msgspec.structs.replace(table, detector=next(iter(named)))
 
 
 def _refuse_missing_files(pipeline: Pipeline) -> None:

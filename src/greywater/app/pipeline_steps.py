@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -14,10 +14,18 @@ from greywater.app.evaluating import Evaluation, write_document
 from greywater.app.features import feature_store
 from greywater.app.model_evaluating import evaluate_model
 from greywater.app.pipeline_file import Pipeline
-from greywater.app.pipeline_tables import BackfillTable, EvaluateTable, TrainingSetTable, TrainTable, ValidateTable
+from greywater.app.pipeline_tables import (
+    BackfillTable,
+    EvaluateTable,
+    TrainingSetTable,
+    TrainTable,
+    TuneTable,
+    ValidateTable,
+)
 from greywater.app.split import Split
 from greywater.app.training import TrainRequest, train
 from greywater.app.training_sets import RECORDED, make_training_set
+from greywater.app.tuning import TuneRequest, tune
 from greywater.app.validating import DriftAsked, ValidateRequest, narrowed, validate_features
 from greywater.app.wiring import Project
 from greywater.config import Settings
@@ -25,6 +33,8 @@ from greywater.desk.budget import Budget
 from greywater.desk.model_card import model_card
 from greywater.desk.validation_report import validation_report
 from greywater.detectors.saved import DESCRIPTION
+from greywater.detectors.tunable import search_space_of
+from greywater.detectors.tuning_methods import PRUNERS, SAMPLERS, load_optuna
 from greywater.errors import DetectorError, UsageError
 from greywater.features.catalog import payment_features
 from greywater.featurestore.definitions import FeatureGroup, FeatureView, ValidationRule, ViewFeature
@@ -47,12 +57,13 @@ Output = dict[str, Any]
 
 @dataclass(frozen=True)
 class StepPlace:
-    """Where a step works: for whom, with which settings, behind which earlier outputs."""
+    """Where a step works: for whom, with which settings, behind which earlier outputs, on what (its inputs' digest)."""
 
     actor: Actor
     settings: Settings
     pipeline: Pipeline
     outputs: Mapping[str, Output]
+    fingerprint: str
     progress: Progress
 
 
@@ -86,10 +97,13 @@ def refuse_unfit(project: Project, pipeline: Pipeline, settings: Settings) -> No
     UsageError
         Naming the table.
     """
+    where = f"{pipeline.path}, "
+    tuned = pipeline.steps.get("tune")
+    if isinstance(tuned, TuneTable):
+        _refuse_untunable(tuned, settings, where + "[tune]")
     asked = pipeline.steps.get("backfill")
     if not isinstance(asked, BackfillTable):
         return
-    where = f"{pipeline.path}, "
     features = payment_features(settings, project.file.resolution_us or 1)
     try:
         if asked.features:
@@ -111,6 +125,20 @@ def refuse_unfit(project: Project, pipeline: Pipeline, settings: Settings) -> No
             raise UsageError(
                 f"{', '.join(strange[:5])} will not be among the backfilled features", where=where + name,
                 mend=f"add them to features of [backfill], or name some of its {len(known)}",
+            )  # fmt: skip
+
+
+def _refuse_untunable(table: TuneTable, settings: Settings, where: str) -> None:
+    load_optuna()
+    try:
+        search_space_of(table.detector or settings.detector)
+    except DetectorError as error:
+        raise UsageError(error.found, where=where, mend=error.mend) from None
+    for word, known in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
+        if getattr(table, word) not in known:
+            raise UsageError(
+                f"no {word} is named {getattr(table, word)!r}", where=f"{where}, {word}",
+                mend=f"give one of {', '.join(known)}",
             )  # fmt: skip
 
 
@@ -166,13 +194,31 @@ def _training_set(place: StepPlace, table: TrainingSetTable) -> Output:
     }  # fmt: skip
 
 
+def _tune(place: StepPlace, table: TuneTable) -> Output:
+    # The same inputs go on with the same study; others begin one of their own.
+    name = f"{place.pipeline.name[:48]}-{place.fingerprint[:12]}"
+    space = None if table.space is None else place.pipeline.beside(table.space)
+    request = TuneRequest(
+        name, table.trials, table.minutes, table.money, table.per_hour, table.sampler, table.pruner, table.workers,
+        space=space,
+    )  # fmt: skip
+    found = tune(place.actor, place.settings.with_(detector=table.detector), request, place.progress)
+    return {
+        "study": name, "detector": found.tuned.detector, "parameters": found.tuned.parameters,
+        "score": found.tuned.score, "default_score": found.tuned.default_score, "trials": found.tally.ended,
+        "tally": asdict(found.tally),
+        "sha256": file_sha256(found.kept), "file": str(found.kept.absolute()),
+    }  # fmt: skip
+
+
 def _train(place: StepPlace, table: TrainTable) -> Output:
     settings = place.settings.with_(detector=table.detector)
-    trained = train(place.actor, settings, TrainRequest(table.whole), place.progress)
+    study = place.outputs["tune"]["study"] if "tune" in place.outputs else None
+    trained = train(place.actor, settings, TrainRequest(table.whole, tuned=study), place.progress)
     told = trained.to_json()
     return {
-        "model": trained.model, "detector": told["detector"], "split": told["split"], "test": told["test"],
-        "sha256": file_sha256(trained.folder / DESCRIPTION),
+        "tuned": study, "model": trained.model, "detector": told["detector"], "split": told["split"],
+        "test": told["test"], "sha256": file_sha256(trained.folder / DESCRIPTION),
     }  # fmt: skip
 
 
@@ -260,6 +306,11 @@ def _set_stands(settings: Settings, output: Output) -> bool:
     return (Path(output["folder"]) / MANIFEST).is_file()
 
 
+def _study_stands(settings: Settings, output: Output) -> bool:
+    path = Path(output["file"])
+    return path.is_file() and file_sha256(path) == output["sha256"]
+
+
 def _model_stands(settings: Settings, output: Output) -> bool:
     path = settings.project_folder / "models" / str(output["model"]) / DESCRIPTION
     return path.is_file() and file_sha256(path) == output["sha256"]
@@ -277,6 +328,7 @@ WORK: Final[Mapping[str, StepWork]] = MappingProxyType(
         "training_set": StepWork(
             _training_set, ("write_features", "read_labels"), _set_stands, "make a training set in files"
         ),
+        "tune": StepWork(_tune, ("train",), _study_stands, "try parameters of the detector"),
         "train": StepWork(_train, ("train",), _model_stands, "fit a detector and keep it"),
         "evaluate": StepWork(
             _evaluate, ("run", "read_labels", "read_alerts"), _files_stand, "judge it on payments it has not seen"

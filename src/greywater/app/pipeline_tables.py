@@ -16,8 +16,19 @@ from greywater.featurestore.splits import split_of
 from greywater.featurestore.training_record import moment_us
 
 __all__ = [
-    "NEEDS", "STEPS", "BackfillTable", "DriftTable", "EvaluateTable", "PipelineTable", "RuleTable", "ScheduleTable",
-    "StepTable", "TrainTable", "TrainingSetTable", "ValidateTable",
+    "NEEDS",
+    "STEPS",
+    "BackfillTable",
+    "DriftTable",
+    "EvaluateTable",
+    "PipelineTable",
+    "RuleTable",
+    "ScheduleTable",
+    "StepTable",
+    "TrainTable",
+    "TrainingSetTable",
+    "TuneTable",
+    "ValidateTable",
 ]  # fmt: skip
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -35,6 +46,11 @@ def _moment(words: str | None, name: str) -> int | None:
         return None if words is None else moment_us(words)
     except (GreywaterError, ValueError):
         raise UsageError(f"{words!r} is no date", where=name, mend="write 2024-01-31 or 2024-01-31T12:00:00Z") from None
+
+
+def _refuse_detector(name: str | None) -> None:
+    if name is not None and name not in DETECTORS:
+        raise UsageError(f"no detector is named {name!r}", where="detector", mend=f"give one of {', '.join(DETECTORS)}")
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -192,6 +208,33 @@ class TrainingSetTable(StepTable, frozen=True):
         return {} if self.labels == "recorded" else {"labels": self.labels}
 
 
+class TuneTable(StepTable, frozen=True):
+    """`[tune]`: trials of the detector that is trained then, the best of them used for it."""
+
+    detector: str | None = None
+    trials: int | None = None
+    minutes: float | None = None
+    money: float | None = None
+    per_hour: float | None = None
+    sampler: str = "tpe"
+    pruner: str = "asha"
+    workers: int | None = None
+    space: str | None = None
+
+    def __post_init__(self) -> None:
+        _refuse_detector(self.detector)
+        for name in ("trials", "minutes", "money", "per_hour", "workers"):
+            given = getattr(self, name)
+            if given is not None and not 0 < given < float("inf"):
+                raise UsageError(f"{name} is {given:g}", where=name, mend="give a number above 0")
+        if (self.money is None) != (self.per_hour is None):
+            raise UsageError("a budget of money needs a price", where="money, per_hour", mend="give both")
+
+    def files(self) -> dict[str, str]:
+        """The search space, where it is not the detector's own."""
+        return {} if self.space is None else {"space": self.space}
+
+
 class TrainTable(StepTable, frozen=True):
     """`[train]`: the detector that is fitted."""
 
@@ -199,10 +242,7 @@ class TrainTable(StepTable, frozen=True):
     whole: bool = False
 
     def __post_init__(self) -> None:
-        if self.detector is not None and self.detector not in DETECTORS:
-            raise UsageError(
-                f"no detector is named {self.detector!r}", where="detector", mend=f"give one of {', '.join(DETECTORS)}"
-            )
+        _refuse_detector(self.detector)
 
 
 class EvaluateTable(StepTable, frozen=True):
@@ -235,6 +275,7 @@ STEPS: Final[Mapping[str, type[StepTable]]] = MappingProxyType(
         "backfill": BackfillTable,
         "validate": ValidateTable,
         "training_set": TrainingSetTable,
+        "tune": TuneTable,
         "train": TrainTable,
         "evaluate": EvaluateTable,
     }

@@ -126,7 +126,7 @@ def run_pipeline(
     """
     walk = _Walk(actor, settings, pipeline, request or PipelineRequest(), progress or Silent())
     with audited(settings, actor, "run", f"pipeline {pipeline.name}") as detail:
-        _require_all(actor, pipeline)
+        _require_all(actor, settings, pipeline)
         with open_project(settings, actor) as project:
             refuse_unfit(project, pipeline, settings)
         with _alone(settings, pipeline):
@@ -154,7 +154,7 @@ def check_pipeline(
         return tuple(walk.look(step) for step in pipeline.steps)
 
 
-def _require_all(actor: Actor, pipeline: Pipeline) -> None:
+def _require_all(actor: Actor, settings: Settings, pipeline: Pipeline) -> None:
     for step, table in pipeline.steps.items():
         for action in WORK[step].actions:
             require(actor, action)
@@ -270,7 +270,9 @@ class _Walk:
         self._progress.say(f"step {number} of {count}: {step} ({why})")
         with open_project(self._settings, self._actor) as project:
             run_id = begin_step(project.records, self._actor, self._pipeline.name, inputs)
-        place = StepPlace(self._actor, self._settings, self._pipeline, dict(self._outputs), self._progress)
+        place = StepPlace(
+            self._actor, self._settings, self._pipeline, dict(self._outputs), inputs.fingerprint, self._progress
+        )
         try:
             output: dict[str, Any] = plain(WORK[step].run(place, self._pipeline.steps[step]))
         except BaseException as error:

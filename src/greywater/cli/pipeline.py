@@ -160,6 +160,11 @@ def _trained(output: dict[str, Any]) -> str:
     return f"{told}, average precision {_figure(test.get('average_precision'))}" if test else told
 
 
+def _tuned(output: dict[str, Any]) -> str:
+    default = _figure(output["default_score"])
+    return f"{output['trials']} trials, validation {_figure(output['score'])} (the defaults: {default})"
+
+
 def _evaluated(output: dict[str, Any]) -> str:
     span = output["intervals"].get("average_precision") or {}
     told = f"average precision {_figure(output['average_precision'])}"
@@ -172,7 +177,7 @@ def _figure(value: float | None) -> str:
 
 _TOLD: Final[Mapping[str, Callable[[dict[str, Any]], str]]] = MappingProxyType(
     {
-        "backfill": _backfilled, "validate": _validated, "training_set": _set_made, "train": _trained,
+        "backfill": _backfilled, "validate": _validated, "training_set": _set_made, "tune": _tuned, "train": _trained,
         "evaluate": _evaluated,
     }
 )  # fmt: skip
