@@ -19,8 +19,8 @@ __all__ = ["CONTESTANTS", "Contestant"]
 class Contestant:
     """One detector: what it is called, and makers (seed -> detector, not fitted) by the name of their setting.
 
-    Where there are several settings, the one with the best average precision on the validation slice contends; `trials`:
-    cheaper makers for choosing. `beside`: other ways to score what was fitted, which are reported too.
+    Where there are several settings, the one with the best average precision on the validation slice contends.
+    `trials`: cheaper makers for choosing; `beside`: other ways to score what was fitted, which are reported too.
     """
 
     name: str

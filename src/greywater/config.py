@@ -15,10 +15,10 @@ DAY = 86_400
 #: Names of the sets of features (features/catalog.py).
 FEATURE_SETS = ("payments-v1", "payments-v2", "payments-v3")
 
-#: Detectors that the main job can use (app/fitting.py); after the fourth the classic ones (detectors/outlier_kinds.py).
+#: Detectors that the main job can use (app/fitting.py); after the fifth the classic ones (detectors/outlier_kinds.py).
 DETECTORS = (
-    "hybrid", "boosted", "isolation", "adversarial", "pca", "kmeans", "ocsvm", "kde", "knn", "ecod", "copod",
-    "autoencoder", "deepsvdd", "alad", "so_gaal", "anogan",
+    "hybrid", "boosted", "isolation", "adversarial", "adversarial_sequence", "pca", "kmeans", "ocsvm", "kde", "knn",
+    "ecod", "copod", "autoencoder", "deepsvdd", "alad", "so_gaal", "anogan",
 )  # fmt: skip
 
 

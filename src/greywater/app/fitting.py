@@ -20,6 +20,7 @@ from greywater.app.split import Split
 from greywater.app.truth import Truth
 from greywater.config import Settings
 from greywater.detectors.adversarial import Adversarial
+from greywater.detectors.adversarial_sequence import AdversarialSequence
 from greywater.detectors.boosted import Boosted
 from greywater.detectors.detector import Validation
 from greywater.detectors.hybrid import Hybrid
@@ -43,6 +44,7 @@ CALLED = {
     "rules": "rules",
     "trust": "Anti-TrustRank",
     "adversarial": "adversarial anomaly detector (PyTorch)",
+    "adversarial_sequence": "adversarial anomaly detector over sequences (PyTorch)",
     **{kind: made.called for kind, made in OUTLIER_KINDS.items()},
 }
 
@@ -98,6 +100,7 @@ def fit_detector(
     "boosted": boosted trees where the training slice holds laundering, an isolation forest where it does not.
     "isolation": an isolation forest, whatever the labels.
     "adversarial": a refiner and a discriminator, which known launderers are pushed away from where there are labels.
+    "adversarial_sequence": the same over the last payments of both parties.
     One of OUTLIER_KINDS: that classic anomaly detector, whatever the labels.
 
     `words` say what the codes of text attributes mean, by column. `steps` gives, for a kind of detector or the name of
@@ -123,10 +126,10 @@ def fit_detector(
         boosted = told("boosted", boosted_of(settings, tuned))
         boosted.fit(train, y, time, validation=later, progress=progress)
         return Fitted(boosted, CALLED["boosted"], why)
-    if settings.detector == "adversarial":
-        adversarial = told("adversarial", adversarial_of(settings, tuned))
+    if settings.detector in (Adversarial.kind, AdversarialSequence.kind):
+        adversarial = told(settings.detector, adversarial_of(settings, tuned))
         adversarial.fit(train, y, time, validation=later, progress=progress)
-        return Fitted(adversarial, CALLED["adversarial"], "the setting `detector` asks for it")
+        return Fitted(adversarial, CALLED[adversarial.kind], "the setting `detector` asks for it")
     named = settings.detector in OUTLIER_KINDS
     # Where trees were asked for and there is nothing to learn from, what was tuned is of no use to the forest.
     own = tuned if settings.detector == "isolation" else None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from greywater.app.rule_place import project_rules
 from greywater.config import Settings
 from greywater.detectors.adversarial import Adversarial, AdversarialParameters
+from greywater.detectors.adversarial_sequence import AdversarialSequence
 from greywater.detectors.association import Association
 from greywater.detectors.boosted import Boosted, BoostedParameters
 from greywater.detectors.detector import Detector
@@ -65,10 +66,11 @@ def isolation_of(settings: Settings, tuned: Tuned | None = None) -> Isolation:
 
 
 def adversarial_of(settings: Settings, tuned: Tuned | None = None) -> Adversarial:
-    """The adversarial detector as the settings have it."""
+    """The adversarial detector as the settings have it, over sequences where they name that one."""
     refuse_unknown("adversarial", AdversarialParameters, tuned or {})
+    made = AdversarialSequence if settings.detector == AdversarialSequence.kind else Adversarial
     chosen: Any = tuned or {}
-    return Adversarial(AdversarialParameters(**chosen), seed=settings.seed, threads=settings.worker_threads)
+    return made(replace(made.parameters, **chosen), seed=settings.seed, threads=settings.worker_threads)
 
 
 def outlier_of(kind: str, settings: Settings, tuned: Tuned | None = None) -> OutlierDetector[Any]:

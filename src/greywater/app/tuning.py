@@ -190,7 +190,7 @@ class _Session:
         self, plan: StudyPlan, settings: Settings, request: TuneRequest, folder: Path, run_id: str, progress: Progress
     ) -> None:
         self._plan, self._request, self._folder, self._progress = plan, request, folder, progress
-        self._devices = _devices() if settings.detector == "adversarial" else []
+        self._devices = _devices() if settings.detector.startswith("adversarial") else []
         self._workers = request.workers or max(1, len(self._devices))
         self._settings = settings.with_(threads=max(1, settings.worker_threads // self._workers))
         self._run_id = run_id

@@ -7,20 +7,20 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any, ClassVar, Final, Literal, Self, get_args
 
 import numpy as np
 
+from greywater.detectors.adversarial_networks import DenseNetworks, Networks
 from greywater.detectors.adversarial_training import Trained, TrainingPlan, side_by_side, train_pair
 from greywater.detectors.calibration import Platt, Rank, from_json
 from greywater.detectors.detector import Validation
 from greywater.detectors.fitted import CalibratedFace, ThresholdBy
 from greywater.detectors.metrics import average_precision
 from greywater.detectors.redundancy import distinct_columns
-from greywater.detectors.refiner import Layers, Pair, ScoreBy
+from greywater.detectors.refiner import Pair, ScoreBy
 from greywater.detectors.rows import RowReader, matrices
 from greywater.detectors.saved import (
     MEND,
@@ -32,6 +32,7 @@ from greywater.detectors.saved import (
     write_folder,
 )
 from greywater.detectors.scaling import Method, Scaling
+from greywater.detectors.sequence_input import SequenceInput
 from greywater.detectors.steps import StepTold, TellsSteps
 from greywater.detectors.threshold import Threshold
 from greywater.detectors.unlearned_scores import scale_scores
@@ -41,6 +42,8 @@ from greywater.vocab import Float64Array, Int64Array, Progress, TrainingTable
 __all__ = ["Adversarial", "AdversarialParameters"]
 
 Float32Array = np.ndarray[Any, np.dtype[np.float32]]
+#: What brings raw rows to what a pair takes.
+Input = Scaling | SequenceInput
 Labels = Literal["none", "good", "push"]
 ARRAYS: Final = "pair.safetensors"
 #: Laundering payments from which the validation slice's average precision stops the training.
@@ -73,7 +76,9 @@ class AdversarialParameters:
         Pairs trained from different seeds, whose scores are averaged.
     restarts : int
         How often a training that collapsed is begun again, more slowly, before it fails.
-    hidden, code, epochs, epoch_rows, passes, patience, batch, rate, discriminator_rate, masked, noise, adversarial, \
+    hidden, code : int
+        Width of the refiner's outer layers, and of the narrow one between them.
+    epochs, epoch_rows, passes, patience, batch, rate, discriminator_rate, masked, noise, adversarial, \
     matching, push, trim
         As `TrainingPlan`.
     """
@@ -85,8 +90,8 @@ class AdversarialParameters:
     score_by: ScoreBy = "reconstruction"
     members: int = 3
     restarts: int = 2
-    hidden: int = TrainingPlan.hidden
-    code: int = TrainingPlan.code
+    hidden: int = 128
+    code: int = 16
     epochs: int = TrainingPlan.epochs
     epoch_rows: int = TrainingPlan.epoch_rows
     passes: int = TrainingPlan.passes
@@ -134,7 +139,7 @@ class _Fitted:
     """What fitting left behind. `columns` are those of the scaled rows that the pairs are given."""
 
     names: tuple[str, ...]
-    scaling: Scaling
+    scaling: Input
     columns: Int64Array
     pairs: tuple[Pair, ...]
     calibrated: Platt | Rank
@@ -168,6 +173,8 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
     """
 
     kind: ClassVar[str] = "adversarial"
+    #: Where none are given.
+    parameters: ClassVar[AdversarialParameters] = AdversarialParameters()
     needs_labels: ClassVar[bool] = False
 
     def __init__(
@@ -181,7 +188,7 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
         cost_missed: float | None = None,
         cost_wasted: float | None = None,
     ) -> None:
-        self._parameters = parameters or AdversarialParameters()
+        self._parameters = parameters or self.parameters
         self._seed = seed
         self._threads = threads or os.cpu_count() or 1
         self._device = device
@@ -284,13 +291,16 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
             )
         sources = fitted.scaling.sources[fitted.columns]
         parts = [np.empty((0, len(fitted.names) + 1))]
+        quiet = self._score_scaled(np.zeros((1, len(fitted.columns)), np.float32))[0]
         for _, rows in matrices(X):
             scaled = fitted.scaled(rows)
             columns = np.mean([pair.contributions(scaled) for pair in fitted.pairs], axis=0)
+            weight = self._weigh(fitted.scaling, scaled)
+            columns = columns if weight is None else columns * weight[:, None]
             found = np.zeros((len(rows), len(fitted.names) + 1))
             for place, source in enumerate(sources):
                 found[:, source] += columns[:, place]
-            found[:, -1] = self._score_scaled(np.zeros((1, scaled.shape[1]), np.float32))[0]
+            found[:, -1] = self._score_scaled(scaled) - columns.sum(axis=1) if weight is not None else quiet
             parts.append(found)
         return np.concatenate(parts)
 
@@ -335,25 +345,15 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
             detector = cls(AdversarialParameters(**document["parameters"]), seed=int(document["seed"]))
             detector._chosen_as(threshold, document["costs"])
             arrays = load(files[ARRAYS])
-            scaling = Scaling.from_arrays(arrays, document["scaling"], len(names))
+            scaling = detector._read_input(arrays, document["scaling"], len(names))
             columns = np.asarray(arrays["columns"], np.int64)
-            pairs = detector._pairs(arrays, len(columns), int(document["pairs"]))
+            networks = detector._networks(scaling, len(columns))
+            pairs = tuple(networks.from_arrays(place, arrays) for place in range(int(document["pairs"])))
             calibrated, card = from_json(document["calibration"]), dict(document["card"])
         except (KeyError, TypeError, ValueError, SafetensorError) as error:
             raise DetectorError(f"the description is damaged: {error}", where=str(folder), mend=MEND) from error
         detector._fitted = _Fitted(names, scaling, columns, pairs, calibrated, threshold, card)
         return detector
-
-    def _pairs(self, arrays: dict[str, np.ndarray[Any, Any]], columns: int, count: int) -> tuple[Pair, ...]:
-        hidden, code = self._parameters.hidden, self._parameters.code
-        refiner, discriminator = (columns, hidden, code, hidden, columns), (columns, hidden, hidden // 2, 1)
-        return tuple(
-            Pair(
-                Layers.from_arrays(f"{place}.refiner", arrays, refiner),
-                Layers.from_arrays(f"{place}.discriminator", arrays, discriminator),
-            )
-            for place in range(count)
-        )
 
     def _draw(
         self, X: TrainingTable, y: Int64Array | None, weight: Float64Array | None
@@ -378,10 +378,26 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
 
     def _scaled(self, names: tuple[str, ...], sample: Float64Array) -> _Fitted:
         """The scaling, and the columns that are not alike."""
+        scaling, columns = self._learn_input(names, sample)
+        return _Fitted(names, scaling, columns, (), Rank.fit(np.zeros(0)), Threshold(float("inf"), "share"))
+
+    def _learn_input(self, names: tuple[str, ...], sample: Float64Array) -> tuple[Input, Int64Array]:
+        """How rows are scaled, and the columns that are not alike."""
         scaling = Scaling.learn(sample, self._parameters.scaling)
         looked = np.linspace(0, len(sample) - 1, min(len(sample), 20_000)).astype(np.int64)
-        columns = distinct_columns(scaling(sample[looked]), self._parameters.alike)
-        return _Fitted(names, scaling, columns, (), Rank.fit(np.zeros(0)), Threshold(float("inf"), "share"))
+        return scaling, distinct_columns(scaling(sample[looked]), self._parameters.alike)
+
+    def _read_input(self, arrays: dict[str, np.ndarray[Any, Any]], method: Any, features: int) -> Input:
+        """What was saved of the scaling."""
+        return Scaling.from_arrays(arrays, method, features)
+
+    def _networks(self, scaling: Input, columns: int) -> Networks:
+        """How the pair's networks are built over so many scaled columns."""
+        return DenseNetworks(columns, self._parameters.hidden, self._parameters.code)
+
+    def _weigh(self, scaling: Input, scaled: Float32Array) -> Float64Array | None:
+        """What each row's score is multiplied by; None = nothing."""
+        return None
 
     def _train(
         self, fitted: _Fitted, sample: Float64Array, bad: Float64Array, validation: Validation | None,
@@ -390,8 +406,7 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
         """The pairs; where no column tells anything, pairs that give everything back."""
         rows, away = fitted.scaled(sample), fitted.scaled(bad)
         if not rows.shape[1]:
-            empty = self._pairs_of_nothing()
-            return [Trained(empty, 0, 0)]
+            return [Trained(DenseNetworks(0, self._parameters.hidden, self._parameters.code).nothing(), 0, 0)]
         if validation is not None and validation.X.rows:
             parts = [fitted.scaled(part) for _, part in matrices(validation.X)]
             watched, truth = np.concatenate(parts), np.asarray(validation.y)
@@ -440,6 +455,7 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
         self, number: int, rows: Float32Array, away: Float32Array, watched: Float32Array, look: Any, told: StepTold
     ) -> Trained:
         """One pair; begun again with another seed and more slowly where it collapsed."""
+        networks = self._networks(self._known().scaling, rows.shape[1])
         for slower in range(self._parameters.restarts + 1):
             seed = self._seed * 1_000 + 100 * number + slower
             plan = self._parameters.plan(slower)
@@ -448,21 +464,13 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
                 return told(before + step, measures)
 
             try:
-                return train_pair(rows, away, watched, plan, seed=seed, device=self._device, look=look, told=told_of)
+                return train_pair(
+                    rows, away, watched, plan, networks, seed=seed, device=self._device, look=look, told=told_of
+                )
             except TrainingCollapsedError:
                 if slower == self._parameters.restarts:
                     raise
         raise AssertionError
-
-    def _pairs_of_nothing(self) -> Pair:
-        def layers(widths: tuple[int, ...]) -> Layers:
-            ends = list(pairwise(widths))
-            return Layers(
-                tuple(np.zeros(each, np.float32) for each in ends), tuple(np.zeros(b, np.float32) for _, b in ends)
-            )
-
-        hidden, code = self._parameters.hidden, self._parameters.code
-        return Pair(layers((0, hidden, code, hidden, 0)), layers((0, hidden, hidden // 2, 1)))
 
     def _score(self, rows: Float64Array) -> Float64Array:
         return self._score_scaled(self._known().scaled(rows))
@@ -470,4 +478,6 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
     def _score_scaled(self, rows: Float32Array) -> Float64Array:
         pairs = self._known().pairs
         found = [pair.score(rows, self._parameters.score_by, self._threads) for pair in pairs]
-        return found[0] if len(found) == 1 else np.mean(found, axis=0)
+        score = found[0] if len(found) == 1 else np.mean(found, axis=0)
+        weight = self._weigh(self._known().scaling, rows)
+        return score if weight is None else score * weight

@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import pairwise
 from threading import Lock
 from typing import Any, Final
 
 import numpy as np
 
-from greywater.detectors.refiner import SLOPE, Layers, Pair
+from greywater.detectors.adversarial_networks import Networks
+from greywater.detectors.refiner import Pair
 from greywater.detectors.steps import StepTold
 from greywater.errors import DetectorError, ExtraMissingError, TrainingCollapsedError
 
@@ -35,8 +35,6 @@ class TrainingPlan:
 
     Parameters
     ----------
-    hidden, code : int
-        Width of the refiner's outer layers, and of the one between them.
     epochs, patience : int
         Most epochs, and those without a better look after which it stops.
     epoch_rows, passes : int
@@ -56,8 +54,6 @@ class TrainingPlan:
         Share of each batch, that of the largest errors, which is not learned from: what contaminates good behaviour.
     """
 
-    hidden: int = 128
-    code: int = 16
     epochs: int = 10
     epoch_rows: int = 65_536
     passes: int = 4
@@ -88,6 +84,7 @@ def train_pair(
     bad: Float32Array,
     watched: Float32Array,
     plan: TrainingPlan,
+    networks: Networks,
     *,
     seed: int,
     device: str = "auto",
@@ -110,6 +107,8 @@ def train_pair(
     watched : float32[k, columns]
         Rows that are not learned from; early stopping looks at their error, leaving out the largest share `plan.trim`.
     plan : TrainingPlan
+    networks : Networks
+        How the two are built.
     seed : int
     device : {"auto", "cpu", "cuda"}
     look : callable, optional
@@ -131,7 +130,7 @@ def train_pair(
         if where == "cpu":
             torch.set_num_threads(1)
         with BEGINNING:
-            training = _Training(torch, where, rows, bad, watched, plan, seed)
+            training = _Training(torch, where, rows, bad, watched, plan, networks, seed)
         return training.run(look, told)
     finally:
         torch.set_num_threads(threads)
@@ -157,21 +156,20 @@ class _Training:
 
     def __init__(
         self, torch: Any, where: str, rows: Float32Array, bad: Float32Array, watched: Float32Array, plan: TrainingPlan,
-        seed: int,
+        networks: Networks, seed: int,
     ) -> None:  # fmt: skip
+        self._networks = networks
         self._torch, self._where, self._plan = torch, where, plan
         self._draw = torch.Generator(device=where).manual_seed(seed)
         self._order = np.random.default_rng(seed)
-        columns = rows.shape[1]
         self._rows = torch.from_numpy(rows).to(where)
         self._bad = torch.from_numpy(bad).to(where)
         self._watched = torch.from_numpy(watched[:WATCHED]).to(where)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            widths = (columns, plan.hidden, plan.code, plan.hidden, columns)
-            self._refiner = _network(torch, widths, spectral=False).to(where)
-            self._kept = _network(torch, widths, spectral=False).to(where)
-            self._judge = _network(torch, (columns, plan.hidden, plan.hidden // 2, 1), spectral=True).to(where)
+            self._refiner = networks.refiner(torch).to(where)
+            self._kept = networks.refiner(torch).to(where)
+            self._judge = networks.discriminator(torch).to(where)
         self._kept.load_state_dict(self._refiner.state_dict())
         self._by_refiner = torch.optim.AdamW(
             self._refiner.parameters(), lr=plan.rate, betas=(0.5, 0.99), weight_decay=1e-5
@@ -278,7 +276,7 @@ class _Training:
         return loss, diversity
 
     def _pair(self) -> Pair:
-        return Pair(_layers(self._kept), _layers(self._judge))
+        return self._networks.pair(self._kept, self._judge)
 
 
 def load_torch() -> Any:
@@ -299,24 +297,6 @@ def _device(torch: Any, wanted: str) -> str:
     if wanted == "cuda" and not there:
         raise DetectorError("there is no CUDA device", where="device", mend='give "auto" or "cpu"')
     return "cuda" if there and wanted != "cpu" else "cpu"
-
-
-def _network(torch: Any, widths: tuple[int, ...], *, spectral: bool) -> Any:
-    parts: list[Any] = []
-    for place, (inputs, outputs) in enumerate(pairwise(widths)):
-        layer = torch.nn.Linear(inputs, outputs)
-        parts.append(torch.nn.utils.parametrizations.spectral_norm(layer) if spectral else layer)
-        if place < len(widths) - 2:
-            parts.append(torch.nn.LeakyReLU(SLOPE))
-    return torch.nn.Sequential(*parts)
-
-
-def _layers(network: Any) -> Layers:
-    linear = [part for part in network.eval() if hasattr(part, "weight")]
-    weights = tuple(np.ascontiguousarray(part.weight.detach().cpu().numpy().T) for part in linear)
-    biases = tuple(part.bias.detach().cpu().numpy().copy() for part in linear)
-    network.train()
-    return Layers(weights, biases)
 
 
 def _collapsed(what: str) -> TrainingCollapsedError:

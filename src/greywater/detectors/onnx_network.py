@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from greywater.detectors.onnx_graph import OnnxGraph
-from greywater.detectors.refiner import SLOPE, Layers, Pair
+from greywater.detectors.refiner import SLOPE, Chain, Pair
 from greywater.detectors.scaling import Scaling
 from greywater.errors import DetectorError
 from greywater.vocab import Int64Array
@@ -75,7 +75,7 @@ def _curves(graph: OnnxGraph, value: str, scaling: Scaling, columns: Int64Array)
     return graph.op("Add", graph.op("Mul", graph.op("Sub", held, start), slope), base)
 
 
-def _layers(graph: OnnxGraph, rows: str, layers: Layers, upto: int | None = None) -> str:
+def _layers(graph: OnnxGraph, rows: str, layers: Chain, upto: int | None = None) -> str:
     last = len(layers.weights) - 1
     for place, (weight, bias) in enumerate(zip(layers.weights[:upto], layers.biases[:upto], strict=True)):
         rows = graph.op("Add", graph.op("MatMul", rows, graph.array(weight)), graph.array(bias))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from greywater.detectors.adversarial import Adversarial
+from greywater.detectors.adversarial_sequence import AdversarialSequence
 from greywater.detectors.association import Association
 from greywater.detectors.boosted import Boosted
 from greywater.detectors.detector import Detector
@@ -25,6 +26,7 @@ PART_KINDS: Final[dict[str, type[Detector]]] = {
     Isolation.kind: Isolation,
     Association.kind: Association,
     Adversarial.kind: Adversarial,
+    AdversarialSequence.kind: AdversarialSequence,
     RulePart.kind: RulePart,
     **OUTLIER_KINDS,
 }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Protocol, Self
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from greywater.detectors.saved import MEND
 from greywater.errors import DetectorError
 from greywater.vocab import Float64Array
 
-__all__ = ["SLOPE", "Layers", "Pair", "ScoreBy"]
+__all__ = ["SLOPE", "Chain", "Layers", "Pair", "ScoreBy"]
 
 Float32Array = np.ndarray[Any, np.dtype[np.float32]]
 #: What of the pair makes the score.
@@ -82,20 +82,46 @@ class Layers:
         return cls(tuple(weights), tuple(biases))
 
 
+class Chain(Protocol):
+    """Layers one after the other: dense ones, or convolutions over the places of sequences."""
+
+    @property
+    def weights(self) -> tuple[Float32Array, ...]:
+        """One a layer."""
+        ...
+
+    @property
+    def biases(self) -> tuple[Float32Array, ...]:
+        """One a layer."""
+        ...
+
+    def __call__(self, rows: Float32Array, upto: int | None = None) -> Float32Array:
+        """Outputs of rows; with `upto` those of so many layers, activated."""
+        ...
+
+    def back(self, rows: Float64Array, pull: Callable[[Float64Array], Float64Array]) -> Float64Array:
+        """Gradient by the inputs of what `pull` is the gradient of by the outputs."""
+        ...
+
+    def arrays(self, name: str) -> dict[str, np.ndarray[Any, Any]]:
+        """The arrays to save, by name."""
+        ...
+
+
 @dataclass(frozen=True)
 class Pair:
     """A refiner, which gives rows back as good behaviour would have them, and the discriminator it learned against.
 
     Parameters
     ----------
-    refiner : Layers
+    refiner : Chain
         As many outputs as inputs.
-    discriminator : Layers
+    discriminator : Chain
         One output: higher = more like an original. Its last layer but one are its features.
     """
 
-    refiner: Layers
-    discriminator: Layers
+    refiner: Chain
+    discriminator: Chain
 
     def score(self, rows: Float32Array, by: ScoreBy, threads: int) -> Float64Array:
         """Scores float64[n] of scaled rows float32[n, columns]; higher = less like what was learned.

@@ -58,7 +58,8 @@ SEARCH_SPACES: Final[Mapping[str, SearchSpace]] = {
             "adversarial",
             {
                 "hidden": Choice((64, 128, 256)),
-                "code": Choice((8, 16, 32, 64)),
+                "code": Choice((4, 8, 16, 32)),
+                "scaling": Choice(("quantile", "standard")),
                 "batch": Choice((256, 512, 1_024)),
                 "rate": Number(2e-4, 5e-3, log=True),
                 "discriminator_rate": Number(2e-4, 5e-3, log=True),
@@ -67,7 +68,7 @@ SEARCH_SPACES: Final[Mapping[str, SearchSpace]] = {
                 "adversarial": Number(0.0, 0.5),
                 "matching": Number(0.0, 0.5),
                 "push": Number(0.05, 2.0, log=True),
-                "trim": Number(0.0, 0.1),
+                "trim": Number(0.0, 0.25),
                 "alike": Number(0.8, 1.0),
             },
         ),

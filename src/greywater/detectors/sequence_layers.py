@@ -1,0 +1,155 @@
+"""One-dimensional convolutions over the places of a sequence, as plain arrays that need no library to be run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Self
+
+import numpy as np
+
+from greywater.detectors.refiner import SLOPE
+from greywater.detectors.saved import MEND
+from greywater.errors import DetectorError
+from greywater.vocab import Float64Array
+
+__all__ = ["JUDGE", "SequenceLayers", "Step", "layer_shapes", "refiner_steps"]
+
+Float32Array = np.ndarray[Any, np.dtype[np.float32]]
+#: What a layer does with places: "windows" of four at every second place become one place; "flat", all become one;
+#: "parties", of both; a number: each becomes so many.
+Step = Literal["windows", "flat", "parties"] | int
+#: Layers of a discriminator.
+JUDGE: Final[tuple[Step, ...]] = ("windows", "windows", "windows", "flat", "parties")
+#: Sequences beside each other in a row: the sender's and the receiver's.
+PARTIES: Final = 2
+
+
+def refiner_steps(length: int) -> tuple[Step, ...]:
+    """Layers of a refiner over sequences of that length, a multiple of 8: to a narrow code and back."""
+    return ("windows", "windows", "windows", "flat", length // 8, 2, 2, 2)
+
+
+def layer_shapes(
+    steps: tuple[Step, ...], length: int, channels: int, hidden: int, code: int
+) -> tuple[tuple[int, int], ...]:
+    """Inputs and outputs of each layer.
+
+    Examples
+    --------
+    >>> layer_shapes(refiner_steps(32), 32, 5, 24, 16)
+    ((20, 24), (96, 24), (96, 24), (96, 16), (16, 96), (24, 48), (24, 48), (24, 10))
+    """
+    inner = length // 8 * hidden
+    if steps == JUDGE:
+        return ((4 * channels, hidden), (4 * hidden, hidden), (4 * hidden, hidden), (inner, hidden), (2 * hidden, 1))
+    return (
+        (4 * channels, hidden), (4 * hidden, hidden), (4 * hidden, hidden), (inner, code), (code, inner),
+        (hidden, 2 * hidden), (hidden, 2 * hidden), (hidden, 2 * channels),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SequenceLayers:
+    """A chain of layers over rows of two sequences; the last has no activation.
+
+    Parameters
+    ----------
+    steps : tuple of Step
+        `refiner_steps` or JUDGE.
+    channels : int
+        Of each place.
+    weights, biases : tuple of float32 arrays
+        [inputs, outputs] and [outputs] of each layer; inputs of a window are in the order place, channel.
+    """
+
+    steps: tuple[Step, ...]
+    channels: int
+    weights: tuple[Float32Array, ...]
+    biases: tuple[Float32Array, ...]
+
+    def __call__(self, rows: Float32Array, upto: int | None = None) -> Float32Array:
+        """Outputs float32[n, last] of rows float32[n, 2 * length * channels]; with `upto` those of so many layers."""
+        from greywater.kernels.dense import dense
+
+        last, places = len(self.weights) - 1, rows.reshape(PARTIES * len(rows), -1, self.channels)
+        for number, (step, weight, bias) in enumerate(
+            zip(self.steps[:upto], self.weights[:upto], self.biases[:upto], strict=True)
+        ):
+            given = _gathered(places, step)
+            out = np.empty((given.shape[0] * given.shape[1], len(bias)), np.float32)
+            flat = np.ascontiguousarray(given.reshape(len(out), -1))
+            dense(flat, weight, bias, np.float32(1.0 if number == last else SLOPE), out)
+            places = _spread(out.reshape(given.shape[0], given.shape[1], -1), step)
+        return places.reshape(len(rows), -1)
+
+    def back(self, rows: Float64Array, pull: Callable[[Float64Array], Float64Array]) -> Float64Array:
+        """Gradient by the inputs, float64[n, inputs], of what `pull` is the gradient of by the outputs."""
+        last, places = len(self.weights) - 1, rows.reshape(PARTIES * len(rows), -1, self.channels)
+        shapes: list[tuple[int, ...]] = []
+        held: list[Float64Array] = []
+        for number, (step, weight, bias) in enumerate(zip(self.steps, self.weights, self.biases, strict=True)):
+            given = _gathered(places, step)
+            out: Float64Array = given @ weight.astype(np.float64) + bias
+            shapes.append(places.shape)
+            held.append(out)
+            places = _spread(out if number == last else np.where(out > 0, out, SLOPE * out), step)
+        gradient: np.ndarray[Any, Any] = pull(places.reshape(len(rows), -1)).reshape(places.shape)
+        for number in range(last, -1, -1):
+            gradient = gradient.reshape(held[number].shape)
+            if number != last:
+                gradient = np.where(held[number] > 0, gradient, SLOPE * gradient)
+            gradient = gradient @ self.weights[number].T.astype(np.float64)
+            gradient = _returned(gradient, self.steps[number], shapes[number])
+        return gradient.reshape(len(rows), -1)
+
+    def arrays(self, name: str) -> dict[str, np.ndarray[Any, Any]]:
+        """The arrays to save, by name."""
+        numbered = enumerate(zip(self.weights, self.biases, strict=True))
+        return {
+            f"{name}.{place}.{part}": array for place, pair in numbered
+            for part, array in zip(("weight", "bias"), pair, strict=True)
+        }  # fmt: skip
+
+    @classmethod
+    def from_arrays(
+        cls, name: str, arrays: Mapping[str, np.ndarray[Any, Any]], steps: tuple[Step, ...],
+        shapes: tuple[tuple[int, int], ...],
+    ) -> Self:  # fmt: skip
+        """Rebuild from `arrays()`; a DetectorError where they are not of these shapes, or not finite."""
+        weights: list[Float32Array] = []
+        biases: list[Float32Array] = []
+        for place, (inputs, outputs) in enumerate(shapes):
+            for part, shape, into in (("weight", (inputs, outputs), weights), ("bias", (outputs,), biases)):
+                array = arrays.get(f"{name}.{place}.{part}")
+                if array is None or array.shape != shape or not np.isfinite(array).all():
+                    raise DetectorError(f"the array {name}.{place}.{part} is missing or odd", mend=MEND)
+                into.append(np.ascontiguousarray(array, np.float32))
+        return cls(steps, shapes[0][0] // 4, tuple(weights), tuple(biases))
+
+
+def _gathered(places: np.ndarray[Any, Any], step: Step) -> np.ndarray[Any, Any]:
+    """What a layer takes in: [m, places, inputs]."""
+    if step == "windows":
+        padded = np.pad(places, ((0, 0), (1, 1), (0, 0)))
+        return np.concatenate([padded[:, shift : shift + places.shape[1] : 2] for shift in range(4)], axis=2)
+    if step == "flat":
+        return places.reshape(len(places), 1, -1)
+    if step == "parties":
+        return places.reshape(len(places) // PARTIES, 1, -1)
+    return places
+
+
+def _spread(out: np.ndarray[Any, Any], step: Step) -> np.ndarray[Any, Any]:
+    """What a layer gives out: with a number each place becomes so many."""
+    return out.reshape(len(out), out.shape[1] * step, -1) if isinstance(step, int) else out
+
+
+def _returned(gradient: Float64Array, step: Step, shape: tuple[int, ...]) -> Float64Array:
+    """The gradient by what `_gathered` took, [m, places, channels]."""
+    if step != "windows":
+        return gradient.reshape(shape)
+    padded = np.zeros((shape[0], shape[1] + 2, shape[2]))
+    for shift in range(4):
+        padded[:, shift : shift + shape[1] : 2] += gradient[:, :, shift * shape[2] : (shift + 1) * shape[2]]
+    return padded[:, 1:-1]
