@@ -26,7 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 #: Commands that fit, whatever their records hold.
-FITS: Final = frozenset({"train", "run", "trial"})
+FITS: Final = frozenset({"train", "run", "tune", "trial"})
 #: What `where` compares by.
 _COMPARED: Final[dict[str, Callable[[Any, Any], bool]]] = {
     ">=": operator.ge, "<=": operator.le, "!=": operator.ne, "=": operator.eq, ">": operator.gt, "<": operator.lt,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -151,7 +152,9 @@ def fit_recorded(
     )  # fmt: skip
     test, scores = _test(fitted, made, split)
     facts = {"data_version": project.ledger.next_seq, "test": None if test is None else asdict(test)}
-    learned = {"learned": learned_slice(made, split), **({} if tuned is None else {"tuned": dict(tuned)})}
+    learned: dict[str, Any] = {"learned": learned_slice(made, split)}
+    if tuned is not None:  # keys in the order of the records, so that a repeat writes the same bytes
+        learned["tuned"] = json.loads(json.dumps(plain(tuned), sort_keys=True))
     fitted.detector.annotate({**(facts if measured else {}), **learned})
     folder = project.folder / MODELS / place.run_id
     fitted.detector.save(folder)

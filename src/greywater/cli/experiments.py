@@ -17,6 +17,8 @@ __all__ = ["choice_of", "compare", "listed", "page", "show", "tag"]
 
 #: Measures shown in a list.
 SHOWN = ("average_precision", "roc_auc", "recall", "score")
+#: What trials have instead of the first of them.
+JUDGED = "validation.average_precision"
 
 Kind = Annotated[str | None, typer.Option(metavar="NAME", help="Only those of this command: train, run, trial...")]
 State = Annotated[str | None, typer.Option(metavar="NAME", help="Only running, done, stopped or failed ones.")]
@@ -212,6 +214,8 @@ def _show_list(found: list[Experiment], sort: str | None) -> None:
     from greywater.desk.experiment_page import value_words
 
     names = [name for name in SHOWN if any(name in one.metrics for one in found)]
+    if any(JUDGED in one.metrics and SHOWN[0] not in one.metrics for one in found):
+        names.append(JUDGED)
     names += [sort] if sort is not None and sort not in names else []
     rows = [
         (

@@ -17,6 +17,7 @@ __all__ = ["experiment_page", "value_words"]
 #: Measures that the table of runs shows first, where a run has them; others follow by name.
 _FIRST: Final = (
     "average_precision", "roc_auc", "precision", "recall", "f1", "precision_at_budget", "recall_at_budget", "score",
+    "validation.average_precision",
 )  # fmt: skip
 MOST_MEASURES: Final = 5
 #: Less is better.
