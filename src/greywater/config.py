@@ -124,6 +124,15 @@ class Settings:
     #: Money at stake, in major units of the base currency, at which it begins to count.
     stake_unit: float = 10000.0
 
+    #: What a proposal to promote a model must show: the days held out, the least gain in average precision that the low
+    #: end of its interval must exceed, the least payments and laundering payments held out.
+    promotion_days: int = 60
+    promotion_least_gain: float = 0.0
+    promotion_least_rows: int = 1000
+    promotion_least_positives: int = 20
+    #: Promote by itself what shows that.
+    promotion_automatic: bool = False
+
     def __post_init__(self) -> None:
         for name in (
             "windows",

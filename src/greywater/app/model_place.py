@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from greywater.app.replaying import FeatureRows
 from greywater.app.split import Split
 from greywater.app.wiring import Project
@@ -21,10 +23,12 @@ from greywater.errors import DetectorError
 from greywater.stores.durable import store_errors
 from greywater.stores.model_records import ModelRecords
 from greywater.stores.model_rows import StepRecord
+from greywater.vocab import Int64Array
 
 __all__ = [
     "MODELS", "Chosen", "choose_model", "kept_model", "kept_names", "learned_slice", "measures_of", "model_evidence",
-    "model_folder", "read_roster", "register_model", "require_sound", "slice_words",
+    "model_folder", "read_roster", "register_model", "require_sound", "rows_words",
+    "slice_words", "told_time",
 ]  # fmt: skip
 
 #: Folder of a project with one folder a model.
@@ -149,11 +153,16 @@ def learned_slice(made: FeatureRows, split: Split) -> dict[str, Any]:
 
 def slice_words(made: FeatureRows, begin: int, end: int) -> dict[str, Any]:
     """Payments [begin, end): from when to when, how many, and how many of them are labelled laundering."""
-    times = made.replayed.time_us[begin:end]
-    if not len(times):
+    return rows_words(made, np.arange(begin, end))
+
+
+def rows_words(made: FeatureRows, rows: Int64Array) -> dict[str, Any]:
+    """The same of payments at increasing positions."""
+    if not len(rows):
         return {"from": None, "to": None, "payments": 0, "laundering": 0}
-    laundering = 0 if made.truth is None else int(made.truth.y[begin:end].sum())
-    first, last = (_told(int(edge)) for edge in (times.min(), times.max()))
+    times = made.replayed.time_us[rows]
+    laundering = 0 if made.truth is None else int(made.truth.y[rows].sum())
+    first, last = (told_time(int(edge)) for edge in (times.min(), times.max()))
     return {"from": first, "to": last, "payments": len(times), "laundering": laundering}
 
 
@@ -173,5 +182,6 @@ def model_evidence(made: FeatureRows, split: Split, measures: Mapping[str, Any] 
     }
 
 
-def _told(microseconds: int) -> str:
+def told_time(microseconds: int) -> str:
+    """A moment as evidence writes it: ISO 8601, UTC, to the second."""
     return datetime.fromtimestamp(microseconds / 1_000_000, UTC).isoformat(timespec="seconds")

@@ -20,7 +20,7 @@ from greywater.formats.alert_files import read_alerts
 from greywater.formats.records import read_seeds
 from greywater.vocab import SEED_SCHEMA, Actor
 
-__all__ = ["SeedRow", "import_seeds", "list_seeds"]
+__all__ = ["SeedRow", "import_seeds", "known_customers", "list_seeds"]
 
 _DAY_US: Final = 86_400_000_000
 _MOMENT: Final = pa.timestamp("us", tz="UTC")
@@ -137,7 +137,7 @@ def _reported(project: Project, alerts: pa.Table, path: Path) -> pa.Table:
             mend="give alerts whose outcome column says reported, or past reports without --alerts",
         )  # fmt: skip
     party = found["party"].combine_chunks()
-    is_customer = pc.is_in(party, value_set=_customers(project))
+    is_customer = pc.is_in(party, value_set=known_customers(project))
     nothing = pa.nulls(len(party), pa.string())
     delay = project.settings.label_delay_days * _DAY_US
     raised = pc.add(found["time"].cast(pa.int64()), delay).cast(_MOMENT)
@@ -152,7 +152,7 @@ def _reported(project: Project, alerts: pa.Table, path: Path) -> pa.Table:
     return pa.table([columns[name] for name in SEED_SCHEMA.names], schema=SEED_SCHEMA)
 
 
-def _customers(project: Project) -> pa.Array:
+def known_customers(project: Project) -> pa.Array:
     """Every customer that the project knows."""
     known = [project.tables.read(name, ["customer"]) for name in ("accounts", "parties")]
     names = {name for table in known if table is not None for name in table["customer"].to_pylist()}

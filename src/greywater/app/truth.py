@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -71,17 +71,20 @@ class TruthReader:
     _seen: list[tuple[Int64Array, Int64Array]] = field(default_factory=list)
 
     @classmethod
-    def open(cls, tables: Tables) -> TruthReader:
-        """Read the project's labels; of several labels of one payment the one known last counts."""
+    def open(cls, tables: Tables, known_by: int | None = None) -> TruthReader:
+        """Read the project's labels; of several labels of one payment the one known last counts.
+
+        With `known_by`, microseconds since 1970, only labels that were known then.
+        """
         reader = cls()
         ones = []
-        for batch in tables.scan("labels", COLUMNS):
+        for batch in _known(tables, known_by):
             reader.labelled = reader.labelled or batch.num_rows > 0
             ones.append(batch.filter(pc.equal(batch.column("label"), 1)))
         if any(batch.num_rows for batch in ones):
             found = pa.Table.from_batches(ones)
-            reader._payments.update(_still_guilty(found, "tx_id", tables))
-            reader._accounts.update(_still_guilty(found, "account", tables))
+            reader._payments.update(_still_guilty(found, "tx_id", tables, known_by))
+            reader._accounts.update(_still_guilty(found, "account", tables, known_by))
             reader._ids = pa.array(list(reader._payments), pa.string())
         return reader
 
@@ -120,7 +123,16 @@ class TruthReader:
         return Truth(y, typology, by_account=True)
 
 
-def _still_guilty(found: pa.Table, key: str, tables: Tables) -> dict[str, str]:
+def _known(tables: Tables, known_by: int | None) -> Iterator[pa.RecordBatch]:
+    """The labels, or those that were known by a moment."""
+    for batch in tables.scan("labels", COLUMNS):
+        if known_by is None:
+            yield batch
+        else:
+            yield batch.filter(pc.less_equal(batch.column("known_since").cast(pa.int64()), known_by))
+
+
+def _still_guilty(found: pa.Table, key: str, tables: Tables, known_by: int | None) -> dict[str, str]:
     """Typology by id of what is labelled 1 and was not cleared later."""
     rows = found.filter(pc.is_valid(found[key]))
     if not rows.num_rows:
@@ -131,7 +143,7 @@ def _still_guilty(found: pa.Table, key: str, tables: Tables) -> dict[str, str]:
         if name not in latest or since >= latest[name][0]:
             latest[name] = (since, typology or latest.get(name, (0, None))[1])
     ids = pa.array(list(latest), pa.string())
-    for batch in tables.scan("labels", COLUMNS):
+    for batch in _known(tables, known_by):
         cleared = pc.and_(pc.equal(batch.column("label"), 0), pc.is_in(batch.column(key), ids))
         part = batch.filter(cleared)
         since_column = part.column("known_since").cast(pa.int64()).to_pylist()

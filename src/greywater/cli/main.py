@@ -84,6 +84,7 @@ COMMANDS: Final = {
     "models export": Command("greywater.cli.models:export", "Write a model as an ONNX file."),
     "models shadow": Command("greywater.cli.models:shadow", "Let a candidate score beside the champion."),
     "models promote": Command("greywater.cli.models:promote", "Make a model the champion."),
+    "models propose": Command("greywater.cli.retrain:propose", "Measure a model against the champion, and propose it."),
     "models decline": Command("greywater.cli.models:decline", "Decline a proposal to promote a model."),
     "models retire": Command("greywater.cli.models:retire", "Put a model out of use."),
     "models restore": Command("greywater.cli.models:restore", "Put the previous champion back."),

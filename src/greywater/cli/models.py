@@ -13,7 +13,7 @@ from greywater.cli.output import require_writable, settings_of, show_rows, write
 
 if TYPE_CHECKING:
     from greywater.app.models import ModelShown
-    from greywater.stores.model_rows import StepRecord
+    from greywater.stores.model_rows import ProposalRecord, StepRecord
 
 __all__ = ["add", "decline", "export", "listed", "promote", "restore", "retire", "shadow", "show"]
 
@@ -297,8 +297,9 @@ def _state(model: ModelShown) -> str:
 
 def _measured(model: ModelShown) -> tuple[str, str]:
     """The last average precision that was measured, and when the payments were."""
-    for step in reversed(model.steps):
-        measures, where = step.evidence.get("measures"), step.evidence.get("slice") or {}
+    said: list[StepRecord | ProposalRecord] = [*model.steps, *model.proposals]
+    for one in sorted(said, key=lambda each: each.at, reverse=True):
+        measures, where = one.evidence.get("measures"), one.evidence.get("slice") or {}
         if measures:
             return _figure(measures.get("average_precision")), f"{_day(where, 'from')} to {_day(where, 'to')}"
     return "not measured", ""

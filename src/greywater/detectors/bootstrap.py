@@ -13,7 +13,7 @@ import numpy as np
 from greywater.errors import DetectorError
 from greywater.vocab import Float64Array, Int64Array
 
-__all__ = ["Interval", "PartyBootstrap", "ratio_interval", "wilson"]
+__all__ = ["Interval", "PartyBootstrap", "paired_gain", "ratio_interval", "wilson"]
 
 #: Resamples drawn where nothing else is said.
 RESAMPLES: Final = 200
@@ -307,3 +307,49 @@ def _share(part: float, whole: float) -> float | None:
 def _check_level(level: float) -> None:
     if not 0 < level < 1:
         raise DetectorError(f"the confidence {level} is not between 0 and 1", mend="give a share such as 0.95")
+
+
+def paired_gain(
+    y: Int64Array,
+    before: Float64Array,
+    after: Float64Array,
+    parties: Sequence[Int64Array],
+    *,
+    measure: str = "average_precision",
+    resamples: int = RESAMPLES,
+    seed: int = 7,
+    level: float = LEVEL,
+) -> Interval:
+    """Interval of how much better `after` is than `before`: both are measured in every resample of the parties.
+
+    Parameters
+    ----------
+    y : int64[n] in {0, 1}
+    before, after : float64[n]
+        Two scores of the same rows, higher = more suspicious.
+    parties : sequence of int64[n]
+        As for `PartyBootstrap`.
+    measure : str
+        "average_precision", "roc_auc" or "partial_roc_auc".
+    resamples, seed, level
+        As for `PartyBootstrap`.
+
+    Examples
+    --------
+    >>> y, score = np.array([0, 1] * 20), np.arange(40.0)
+    >>> gain = paired_gain(y, score, score + 100 * y, [np.arange(40)])
+    >>> gain.low > 0, paired_gain(y, score, score, [np.arange(40)])
+    (True, Interval(low=0.0, high=0.0, level=0.95))
+    """
+    sides = [
+        PartyBootstrap(y, score, parties, resamples=resamples, seed=seed, level=level) for score in (before, after)
+    ]
+    found = []
+    for drawn in zip(*(side._draws() for side in sides), strict=True):
+        values = []
+        for side, weight in zip(sides, drawn, strict=True):
+            positive = float(weight[side._y == 1].sum())
+            values.append(side._ranked.areas(weight, positive, float(weight.sum()) - positive)[measure])
+        if values[0] is not None and values[1] is not None:
+            found.append(values[1] - values[0])
+    return _percentiles(found, resamples, level)

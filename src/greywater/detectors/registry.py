@@ -177,14 +177,14 @@ class Roster:
                     f"proposal {proposal} was measured against {accepted.against or 'no champion'}, and the champion "
                     f"is {champion or 'none'} now",
                     where=name,
-                    mend="propose again, or let it stand beside the champion",
+                    mend=f"measure it again: greywater models propose {name}",
                 )
             accepted = None
         if self.state(name) == "candidate" and champion and accepted is None:
             raise DetectorError(
                 f"model {name} is a candidate: it neither stood beside champion {champion} nor was measured against it",
                 where=name,
-                mend=f"let it stand beside the champion first: greywater models shadow {name}",
+                mend=f"greywater models shadow {name}, or greywater models propose {name}",
             )
         if accepted is None and not why.strip():
             raise _silent("promote", name)
