@@ -205,6 +205,7 @@ def test_the_fit_inside_a_run_is_made_again(
     monkeypatch.setenv("GREYWATER_FEATURES", "payments-v1")
     assert greywater("run").code == 0
     monkeypatch.setenv("GREYWATER_SEED", "99")
+    monkeypatch.setenv("GREYWATER_THREADS", "2")
     again = answer(greywater("experiments", "repeat", "last", "--json", "-"))
     assert (again["same"], again["differing"]) == (True, [])
     shown = answer(greywater("experiments", "show", again["original"], "--json", "-"))

@@ -96,6 +96,17 @@ def test_without_a_usable_validation_slice_the_card_says_what_was_done(validatio
     assert np.isfinite(detector.threshold.value)
 
 
+@pytest.mark.parametrize("kind", [Boosted, XGBoosted])
+def test_what_is_saved_does_not_tell_the_number_of_threads(kind: type[Boosted], tmp_path: Path) -> None:
+    X, y = made(3_000, 1)
+    saved = []
+    for threads in (1, 2):
+        folder = tmp_path / str(threads)
+        kind(QUICK, threads=threads).fit(X, y, validation=Validation(*made(1_000, 2))).save(folder)
+        saved.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert saved[0] == saved[1]
+
+
 def test_growing_stops_where_the_validation_slice_stops_gaining() -> None:
     X, y = made(1_500, 1)
     later, truth = made(800, 2)

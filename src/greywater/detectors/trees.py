@@ -25,6 +25,8 @@ __all__ = [
 ]  # fmt: skip
 
 SLEEP: Final = "OMP_WAIT_POLICY"
+#: What a saved model says of the threads that grew it; nobody reads it.
+THREADS: Final = re.compile(r"\[num_threads: \d+\]")
 
 #: Values up to which the rows that trees learn from are held until they are binned: 800 MB. Changes no result.
 HELD_VALUES: Final = 100_000_000
@@ -171,8 +173,8 @@ class LightGBM:
         return grow_trees(X, y, weight, validation, chosen, seed=seed, threads=threads, progress=progress, told=told)
 
     def write(self, model: Any) -> str:
-        """LightGBM's own text."""
-        return str(model.model_to_string())
+        """LightGBM's own text, the same whatever the number of threads."""
+        return THREADS.sub("[num_threads: 0]", str(model.model_to_string()))
 
     def read(self, text: str) -> Any:
         """As `read_trees`."""
