@@ -91,7 +91,7 @@ def export_onnx(detector: Detector, part: str = "") -> Exported:
     writer = _WRITERS.get(detector.kind)
     if writer is None:
         raise DetectorError(
-            f"a {detector.kind} model cannot be written as ONNX: it is no graph of the operators that ONNX has",
+            f"a {detector.kind} model cannot be written as ONNX: no graph of ONNX operators is made for its kind",
             where=detector.kind,
             mend=f"export one of {', '.join(EXPORTED)}",
         )
