@@ -166,3 +166,22 @@ def test_a_model_goes_out_as_onnx_and_comes_back(recorded: Callable[..., Said], 
     dated = told(recorded("models", "add", file, "--name", "dated", "--trained-until", "2024-01-28", "--json", "-"))
     assert dated["notes"] == []
     assert dated["evidence"]["slice"]["from"] > "2024-01-28T23:59"
+
+
+def test_a_model_is_fitted_anew_and_proposed(recorded: Callable[..., Said], tmp_path: Path) -> None:
+    first = trained(recorded, "isolation")
+    assert recorded("models", "promote", first, "--why", "first").code == 0
+    said = recorded("retrain", "--detector", "boosted", "--json", tmp_path / "retrained.json")
+    assert said.code == 0, said.err
+    done = json.loads((tmp_path / "retrained.json").read_text())
+    number = done["proposal"]["id"]
+    assert f"--proposal {number}; decline: greywater models decline {number}" in said.out
+    assert "the last 20 % are held out" in said.out
+    assert (done["promoted"], done["proposal"]["against"]) == (False, first)
+    assert f"{number}, " in recorded("models", "list").out
+    assert recorded("models", "decline", number, "--why", "too few").code == 0
+    assert "(declined: too few)" in recorded("models", "show", done["model"]).out
+    said = recorded("models", "propose", done["model"])
+    assert (said.code, f"Proposal {number + 1} to promote {done['model']}" in said.out) == (0, True)
+    assert recorded("models", "promote", done["model"], "--proposal", number + 1).code == 0
+    assert told(recorded("models", "list", "--json", "-"))["previous"] == first

@@ -75,6 +75,9 @@ COMMANDS: Final = {
         "greywater.cli.run:run", "Record payments, score them, and rank who is worth an investigator's hour."
     ),
     "train": Command("greywater.cli.train:train", "Fit a detector on the recorded payments and keep it."),
+    "retrain": Command(
+        "greywater.cli.retrain:retrain", "Fit a detector anew, measure it against the champion, and propose it."
+    ),
     "score": Command(
         "greywater.cli.train:score", "Score recorded payments with the champion, or another model that was kept."
     ),

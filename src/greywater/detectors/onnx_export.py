@@ -84,14 +84,16 @@ def export_onnx(detector: Detector, part: str = "") -> Exported:
     if isinstance(detector, Hybrid):
         return export_onnx(_part(detector, part))
     if part:
-        raise DetectorError(f"a {detector.kind} model has no parts", where=part, mend="leave --part out")
+        raise DetectorError(
+            f"the model is of kind {detector.kind!r}, which has no parts", where=part, mend="leave --part out"
+        )
     if isinstance(detector, OnnxDetector):
         held = detector._known().model
         return Exported(held.content, detector.names, (held.output,), EXPORTED["onnx"], 0, 0.0, 0)
     writer = _WRITERS.get(detector.kind)
     if writer is None:
         raise DetectorError(
-            f"a {detector.kind} model cannot be written as ONNX: no graph of ONNX operators is made for its kind",
+            f"a model of kind {detector.kind!r} cannot be written as ONNX: no graph is made for its kind",
             where=detector.kind,
             mend=f"export one of {', '.join(EXPORTED)}",
         )
