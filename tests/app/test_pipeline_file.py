@@ -77,7 +77,7 @@ def test_dates_may_be_dates_of_toml(read: Callable[[str], Pipeline]) -> None:
         (HEAD + "[evaluate]\n", UsageError, "evaluate needs train", "[evaluate]"),
         (HEAD + "[validate]\n[train]\n", UsageError, "validate needs backfill", "[validate]"),
         (HEAD + "[train]\nwhole = true\n[evaluate]\n", UsageError, "nothing left to be judged", "[train]"),
-        (HEAD + "[tune]\n[train]\nwhole = true\n[evaluate]\n", UsageError, "nothing left to be judged", "[train]"),
+        (HEAD + "[tune]\n[train]\nwhole = true\n[propose]\n", UsageError, "nothing left to be judged", "[train]"),
         (HEAD + "[train]\n[tune]\n", UsageError, "the steps stand as train, tune", "monthly.toml"),
         (HEAD + "[tune]\ntrials = 0\n[train]\n", UsageError, "trials is 0", "[tune], trials"),
         (HEAD + "[tune]\nmoney = 3\n[train]\n", UsageError, "needs a price", "[tune], money"),

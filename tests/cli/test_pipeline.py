@@ -37,20 +37,20 @@ def test_the_example_of_the_page_runs(greywater: Callable[..., Said], bank: Path
     (bank / "monthly.toml").write_text(example())
     said = greywater("pipeline", "check", "monthly.toml")
     assert said.code == 0, said.err
-    assert said.out.count("would run") == 6 + 1  # and once in the title
+    assert said.out.count("would run") == 7 + 1  # and once in the title
 
     said = greywater("pipeline", "run", "monthly.toml", "--json", "told.json")
     assert said.code == 0, said.err
     told = json.loads((bank / "told.json").read_text())
-    assert [one["state"] for one in told["steps"]] == ["done"] * 6
+    assert [one["state"] for one in told["steps"]] == ["done"] * 7
     assert (bank / "card.md").read_text().startswith("# ")
-    for line in ("backfill", "1,500 rows", "3 trials", "average precision"):
+    for line in ("backfill", "1,500 rows", "3 trials", "average precision", "against no champion"):
         assert line in said.out
-    assert "step 5 of 6: train" in said.err
+    assert "step 5 of 7: train" in said.err
 
     said = greywater("pipeline", "run", bank / "monthly.toml", "--json", "-")
     assert said.code == 0, said.err
-    assert [one["state"] for one in json.loads(said.out)["steps"]] == ["stands"] * 6
+    assert [one["state"] for one in json.loads(said.out)["steps"]] == ["stands"] * 7
 
     (bank / "monthly.toml").write_text(example().replace("roc_auc = 0.5", "roc_auc = 1.0"))
     said = greywater("pipeline", "run", "monthly.toml")

@@ -13,15 +13,18 @@ from greywater.app.backfill import BackfillRequest, backfill
 from greywater.app.evaluating import Evaluation, write_document
 from greywater.app.features import feature_store
 from greywater.app.model_evaluating import evaluate_model
+from greywater.app.models import list_models, show_model
 from greywater.app.pipeline_file import Pipeline
 from greywater.app.pipeline_tables import (
     BackfillTable,
     EvaluateTable,
+    ProposeTable,
     TrainingSetTable,
     TrainTable,
     TuneTable,
     ValidateTable,
 )
+from greywater.app.promotion import Proposed, promote_if_allowed, propose_model
 from greywater.app.split import Split
 from greywater.app.training import TrainRequest, train
 from greywater.app.training_sets import RECORDED, make_training_set
@@ -246,6 +249,33 @@ def _evaluate(place: StepPlace, table: EvaluateTable) -> Output:
     }  # fmt: skip
 
 
+def _propose(place: StepPlace, table: ProposeTable) -> Output:
+    name = place.outputs["train"]["model"]
+    shown = show_model(place.actor, place.settings, name)
+    champion = list_models(place.actor, place.settings).champion
+    # Killed behind the proposal and before its record, the step finds what it proposed, accepted or still open.
+    made = [one for one in shown.proposals if one.against == (champion or "") and one.decision is None]
+    if name == champion:
+        made = [one for one in shown.proposals if one.decision is not None and one.decision.outcome == "accepted"]
+    if name == champion and not made:
+        said = "it is the champion already"
+        return {"model": name, "proposal": None, "against": None, "passed": True, "promoted": True, "why": said}
+    if made:
+        proposed = Proposed(made[-1], name == champion or promote_if_allowed(place.actor, place.settings, made[-1]))
+    else:
+        proposed = propose_model(place.actor, place.settings, name, place.progress)
+    proposal = proposed.proposal
+    if table.must_pass and not proposal.passed:
+        raise DetectorError(
+            f"proposal {proposal.id} does not meet the policy: {proposal.why}", where=f"model {name}",
+            mend="see the settings promotion_..., or let a person decide: greywater models promote",
+        )  # fmt: skip
+    return {
+        "model": name, "proposal": proposal.id, "against": proposal.against or None, "passed": proposal.passed,
+        "promoted": proposed.promoted, "why": proposal.why,
+    }  # fmt: skip
+
+
 def _refuse_weak(found: Evaluation, table: EvaluateTable) -> None:
     metrics = {} if found.verdict is None else found.verdict.metrics
     for name, line in table.least.items():
@@ -333,5 +363,6 @@ WORK: Final[Mapping[str, StepWork]] = MappingProxyType(
         "evaluate": StepWork(
             _evaluate, ("run", "read_labels", "read_alerts"), _files_stand, "judge it on payments it has not seen"
         ),
+        "propose": StepWork(_propose, ("train", "read_records"), _always, "propose it against the champion"),
     }
 )

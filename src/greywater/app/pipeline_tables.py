@@ -22,6 +22,7 @@ __all__ = [
     "DriftTable",
     "EvaluateTable",
     "PipelineTable",
+    "ProposeTable",
     "RuleTable",
     "ScheduleTable",
     "StepTable",
@@ -269,6 +270,12 @@ class EvaluateTable(StepTable, frozen=True):
                 )  # fmt: skip
 
 
+class ProposeTable(StepTable, frozen=True):
+    """`[propose]`: the fitted model measured against the champion, and a proposal to promote it."""
+
+    must_pass: bool = False
+
+
 #: The steps in the order in which they run.
 STEPS: Final[Mapping[str, type[StepTable]]] = MappingProxyType(
     {
@@ -278,7 +285,10 @@ STEPS: Final[Mapping[str, type[StepTable]]] = MappingProxyType(
         "tune": TuneTable,
         "train": TrainTable,
         "evaluate": EvaluateTable,
+        "propose": ProposeTable,
     }
 )
 #: What a step takes from earlier ones: without them it cannot run.
-NEEDS: Final = MappingProxyType({"validate": ("backfill",), "training_set": ("backfill",), "evaluate": ("train",)})
+NEEDS: Final = MappingProxyType(
+    {"validate": ("backfill",), "training_set": ("backfill",), "evaluate": ("train",), "propose": ("train",)}
+)

@@ -160,6 +160,8 @@ def _require_all(actor: Actor, settings: Settings, pipeline: Pipeline) -> None:
             require(actor, action)
         if isinstance(table, EvaluateTable) and (table.card or table.report):
             require(actor, "export")
+        if step == "propose" and settings.promotion_automatic:
+            require(actor, "promote_models")
 
 
 @contextmanager

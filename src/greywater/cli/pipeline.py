@@ -165,6 +165,11 @@ def _tuned(output: dict[str, Any]) -> str:
     return f"{output['trials']} trials, validation {_figure(output['score'])} (the defaults: {default})"
 
 
+def _proposed(output: dict[str, Any]) -> str:
+    outcome = "promoted" if output["promoted"] else "meets the policy" if output["passed"] else "does not meet it"
+    return f"proposal {output['proposal']} against {output['against'] or 'no champion'}: {outcome}"
+
+
 def _evaluated(output: dict[str, Any]) -> str:
     span = output["intervals"].get("average_precision") or {}
     told = f"average precision {_figure(output['average_precision'])}"
@@ -178,6 +183,6 @@ def _figure(value: float | None) -> str:
 _TOLD: Final[Mapping[str, Callable[[dict[str, Any]], str]]] = MappingProxyType(
     {
         "backfill": _backfilled, "validate": _validated, "training_set": _set_made, "tune": _tuned, "train": _trained,
-        "evaluate": _evaluated,
+        "evaluate": _evaluated, "propose": _proposed,
     }
 )  # fmt: skip
