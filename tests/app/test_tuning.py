@@ -78,6 +78,7 @@ def test_a_study_is_made_goes_on_and_is_used(bank: Settings, small_space: Path) 
     assert more.tally.ended == 5
     assert more.tuned.score >= found.tuned.score
     assert len({each.worker for each in more.trials}) >= 2
+    assert len({json.dumps(each.parameters) for each in more.trials}) == 5
     assert read_tuned(bank.project_folder, "first") == more.tuned
     assert tuned_names(bank.project_folder) == ["first"]
     assert json.loads(more.kept.read_text())["parameters"] == more.tuned.parameters
@@ -213,6 +214,7 @@ def test_each_worker_has_a_device_of_its_own(bank: Settings, tmp_path: Path, mon
         ["2", "5", "2"],
     ]
     assert [tasks[0].settings.threads for tasks in given] == [3, 2]
+    assert [task.plan.seed - settings.seed for task in given[1]] == [0, 1, 2]
 
 
 @pytest.fixture
@@ -255,6 +257,7 @@ def wait_for(what: Callable[[], Any], seconds: float = 300) -> Any:
     return found
 
 
+@pytest.mark.slow
 def test_killed_at_once_a_study_goes_on_where_it_stood(
     bank: Settings, command: Callable[..., subprocess.Popen[str]]
 ) -> None:
@@ -275,6 +278,7 @@ def test_killed_at_once_a_study_goes_on_where_it_stood(
     assert not list((bank.project_folder / "features").iterdir())
 
 
+@pytest.mark.slow
 def test_a_killed_worker_leaves_its_trial_to_the_others(
     bank: Settings, command: Callable[..., subprocess.Popen[str]]
 ) -> None:
@@ -289,6 +293,7 @@ def test_a_killed_worker_leaves_its_trial_to_the_others(
     assert found["tally"]["running"] == found["tally"]["waiting"] == 0
 
 
+@pytest.mark.slow
 def test_two_commands_share_one_study_in_postgres(
     command: Callable[..., subprocess.Popen[str]], new_postgres: Callable[[], str]
 ) -> None:

@@ -114,8 +114,8 @@ def test_successive_halving_ends_most_trials_early(tmp_path: Path) -> None:
     halved = Tuning(plan(tmp_path / "asha", pruner="asha", sampler="random", trials=30), "one")
     every.work(hill)
     halved.work(hill)
-    assert halved.tally().pruned >= 15
-    assert sum(record.steps for record in halved.trials()) < 0.6 * sum(record.steps for record in every.trials())
+    assert halved.tally().pruned >= 12
+    assert sum(record.steps for record in halved.trials()) < 0.7 * sum(record.steps for record in every.trials())
     assert halved.best().score == pytest.approx(every.best().score, abs=0.05)
     pruned = next(record for record in halved.trials() if record.state == "pruned")
     assert list(pruned.curve) == list(range(1, pruned.steps + 1))

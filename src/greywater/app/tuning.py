@@ -9,7 +9,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -230,8 +230,11 @@ class _Session:
         environment = {}
         if len(self._devices) > 1:
             environment["CUDA_VISIBLE_DEVICES"] = self._devices[number % len(self._devices)]
+        # Workers that draw alike would try the same; on other machines they have the same numbers.
+        elsewhere = secrets.randbelow(1_000_000) if self._request.shared is not None else 0
+        plan = replace(self._plan, seed=self._plan.seed + number + elsewhere)
         return TrialTask(
-            self._plan, self._settings, self._folder, f"{self._session}-{number}", os.getpid(), actor, self._run_id,
+            plan, self._settings, self._folder, f"{self._session}-{number}", os.getpid(), actor, self._run_id,
             versions, environment,
         )  # fmt: skip
 

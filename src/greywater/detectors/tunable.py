@@ -44,8 +44,8 @@ NETWORK: Final[Mapping[str, Dimension]] = {
 SEARCH_SPACES: Final[Mapping[str, SearchSpace]] = {
     each.detector: each
     for each in (
-        SearchSpace("boosted", TREES, first_rung=10),
-        SearchSpace("xgboosted", TREES, first_rung=10),
+        SearchSpace("boosted", TREES, first_rung=20),
+        SearchSpace("xgboosted", TREES, first_rung=20),
         SearchSpace(
             "isolation",
             {

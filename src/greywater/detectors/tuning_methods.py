@@ -15,7 +15,7 @@ from greywater.errors import ExtraMissingError, UsageError
 __all__ = ["PRUNERS", "SAMPLERS", "load_optuna", "make_pruner", "make_sampler", "quiet"]
 
 #: Of the trials that reach a rung, one of so many goes on to the next, which lies so many times as far.
-REDUCTION: Final = 3
+REDUCTION: Final = 2
 #: Points a number or a whole number has on a grid.
 GRID_POINTS: Final = 4
 
@@ -124,7 +124,7 @@ def make_pruner(name: str, first_rung: int) -> Any:
     ----------
     name : str
         One of PRUNERS. "asha" is asynchronous successive halving (Li et al., MLSys 2020): of the trials that reached a
-        rung the best third goes on to the next, three times as far, and none waits for another.
+        rung the better half goes on to the next, twice as far, and none waits for another.
     first_rung : int
         Steps before a trial is first compared.
 
