@@ -16,6 +16,7 @@ from greywater.config import DETECTORS, Settings
 from greywater.desk.budget import Budget
 from greywater.desk.rollup import ScoredPayments, roll_up
 from greywater.detectors.adversarial_peers import NetworkDetector
+from greywater.detectors.adversarial_sequence import AdversarialSequence
 from greywater.detectors.hybrid import Hybrid
 from greywater.detectors.loading import load_detector
 from greywater.detectors.part_kinds import PART_KINDS
@@ -23,8 +24,10 @@ from greywater.errors import UsageError
 from greywater.stores.blocks import TableRows
 from tests.app.fits import small_fit
 
-#: The networks take their time; tests/detectors/test_adversarial_peers.py saves and loads them.
-QUICK = [name for name in DETECTORS if not issubclass(PART_KINDS.get(name, Hybrid), NetworkDetector)]
+#: Networks take their time (tests/detectors/test_adversarial_peers.py saves and loads them); sequences need columns of
+#: their own: tests/app/test_deep.py.
+SLOW = (NetworkDetector, AdversarialSequence)
+QUICK = [name for name in DETECTORS if not issubclass(PART_KINDS.get(name, Hybrid), SLOW)]
 
 
 @pytest.mark.parametrize("detector", QUICK)

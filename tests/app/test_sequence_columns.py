@@ -7,7 +7,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from greywater import config
 from greywater.app.joining import joins_of, project_features
 from greywater.app.rules import BackTestRequest, run_back_test
 from greywater.app.wiring import open_project
@@ -50,11 +49,10 @@ def recorded(desk: Desk) -> Desk:
     return desk
 
 
-def test_nobody_pays_for_sequences_unasked(recorded: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_pays_for_sequences_unasked(recorded: Desk) -> None:
     assert "sequence" not in families(recorded)
     assert families(recorded, sequence=True)[-1] == "sequence"
     assert families(recorded, sequence=True, embedding=True)[-2:] == ("embedding", "sequence")
-    monkeypatch.setattr(config, "DETECTORS", (*config.DETECTORS, "adversarial_sequence"))
     assert families(recorded, detector="adversarial_sequence")[-1] == "sequence"
 
 

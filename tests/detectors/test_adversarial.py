@@ -13,6 +13,7 @@ import pytest
 
 from greywater.detectors import adversarial_training
 from greywater.detectors.adversarial import Adversarial, AdversarialParameters
+from greywater.detectors.adversarial_networks import DenseNetworks
 from greywater.detectors.detector import Validation
 from greywater.detectors.metrics import average_precision, roc_auc
 from greywater.detectors.redundancy import distinct_columns
@@ -193,9 +194,9 @@ def test_a_collapsed_refiner_is_begun_again_and_fails_loudly(monkeypatch: pytest
 
 def test_numbers_that_are_none_are_a_collapse_too() -> None:
     rows = np.full((64, 3), np.nan, np.float32)
-    plan = QUICK.plan()
+    plan, networks = QUICK.plan(), DenseNetworks(3, 16, 3)
     with pytest.raises(TrainingCollapsedError, match="a loss of nan"):
-        adversarial_training.train_pair(rows, rows[:0], rows, plan, seed=1, device="cpu")
+        adversarial_training.train_pair(rows, rows[:0], rows, plan, networks, seed=1, device="cpu")
 
 
 def test_what_cannot_be_used_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,9 @@ class AdversarialSequence(Adversarial):
     """
 
     kind: ClassVar[str] = "adversarial_sequence"
-    parameters: ClassVar[AdversarialParameters] = AdversarialParameters(sample_rows=65_536, hidden=32)
+    parameters: ClassVar[AdversarialParameters] = AdversarialParameters(
+        sample_rows=65_536, hidden=32, batch=128, rate=2e-3
+    )
 
     def past_payments(self, X: TrainingTable) -> Float64Array:
         """What each payment of either party's sequence adds to the score, float64[n, 2, length].

@@ -25,6 +25,8 @@ LEAST_DIVERSITY: Final = 0.05
 WATCHED: Final = 20_000
 #: Highest errors of a batch that are not learned from, from the second epoch on, is a share of `TrainingPlan.trim`.
 FADE: Final = 0.01
+#: Rows of an epoch up to which few are gone over as often as need be: less would teach nothing.
+LEAST_ROWS: Final = 16_384
 #: Held while a network draws its first weights from the one generator that the library has.
 BEGINNING: Final = Lock()
 
@@ -38,8 +40,8 @@ class TrainingPlan:
     epochs, patience : int
         Most epochs, and those without a better look after which it stops.
     epoch_rows, passes : int
-        Rows of an epoch, however many there are: few are gone over several times, but at most `passes` times; of many
-        some wait for the next.
+        Rows of an epoch, however many there are: few are gone over several times, but beyond 16,384 rows at most
+        `passes` times; of many some wait for the next.
     batch : int
         Rows of a step.
     rate, discriminator_rate : float
@@ -205,7 +207,8 @@ class _Training:
     def _epoch(self, epoch: int) -> float:
         """How far the discriminator tells originals from reconstructions, in the mean of its steps."""
         plan, torch = self._plan, self._torch
-        times = min(-(-plan.epoch_rows // len(self._rows)), plan.passes)
+        most = max(plan.passes, -(-LEAST_ROWS // len(self._rows)))
+        times = min(-(-plan.epoch_rows // len(self._rows)), most)
         order = np.concatenate([self._order.permutation(len(self._rows)) for _ in range(times)])[: plan.epoch_rows]
         rate = plan.rate * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / plan.epochs))
         for group in self._by_refiner.param_groups:
