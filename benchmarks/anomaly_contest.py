@@ -12,7 +12,7 @@ from greywater.detectors.detector import Detector
 from greywater.detectors.isolation import Isolation
 from greywater.detectors.outlier_kinds import OUTLIER_KINDS
 
-__all__ = ["CONTESTANTS", "Contestant"]
+__all__ = ["CONTESTANTS", "PAIRS", "Contestant"]
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,21 @@ class Contestant:
 SAMPLE, THREADS, EPOCHS = 8_192, 2, {"autoencoder": 30, "deepsvdd": 30}
 
 
+#: Pairs of the adversarial detector whose scores are averaged; `--pairs` changes it.
+PAIRS = [3]
 #: Settings of the adversarial detector that the validation slice chooses from.
 ADVERSARIAL: Mapping[str, dict[str, Any]] = {
     "as it comes": {},
-    "code 32": {"code": 32},
+    "code 32, 12 passes": {"code": 32, "passes": 12},
     "code 4": {"code": 4},
     "standard scale, code 32, trim 20 %": {"scaling": "standard", "code": 32, "trim": 0.2},
 }
 
 
 def _adversarial(**given: Any) -> Callable[[int], Detector]:
-    return lambda seed: Adversarial(AdversarialParameters(labels="none", **given), seed=seed, threads=THREADS)
+    return lambda seed: Adversarial(
+        AdversarialParameters(**({"labels": "none", "members": PAIRS[0]} | given)), seed=seed, threads=THREADS
+    )
 
 
 def _discriminator(fitted: Adversarial) -> Adversarial:

@@ -21,7 +21,7 @@ from statistics import mean, stdev
 import numpy as np
 from scipy.stats import t as student
 
-from anomaly_contest import CONTESTANTS, Contestant
+from anomaly_contest import CONTESTANTS, PAIRS, Contestant
 from anomaly_sets import ANOMALY_SETS, Contest, contests
 from graph_sets import data_folder
 from greywater.detectors.baseline import single_column_baseline
@@ -144,7 +144,8 @@ def _about(splits: Sequence[Contest], rounds: int) -> str:
     return (
         f"{len(first.X.names)} columns; judged on {positives:,} bad ones, {share:.2%} of all, and on one of "
         f"{first.judge.stands_for:.1f} good ones; {rounds} {'folds' if len(splits) > 1 else 'seeds'}. A guess has the "
-        f"average precision {share:.4f}; the best single column the ROC AUC {mean(areas):.3f}."
+        f"average precision {share:.4f}; the best single column the ROC AUC {mean(areas):.3f}. The adversarial detector is the "
+        f"mean of {PAIRS[0]} pair(s)."
     )
 
 
@@ -153,9 +154,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sets", default=",".join(ANOMALY_SETS), help="which sets, by commas")
     parser.add_argument("--seeds", type=int, default=5, help="seeds of everything random, where there are no folds")
     parser.add_argument("--only", help="contestants whose names begin so, by commas, in this order")
+    parser.add_argument("--pairs", type=int, default=PAIRS[0], help="of the adversarial detector, averaged")
     parser.add_argument("--folder", type=Path, help="where features are kept for the next time")
     parser.add_argument("--print-only", action="store_true", help="leave docs/benchmarks.md as it is")
     asked = parser.parse_args(arguments)
+    PAIRS[0] = asked.pairs
     unknown = set(asked.sets.split(",")) - set(ANOMALY_SETS)
     if unknown:
         parser.error(f"no such sets: {', '.join(sorted(unknown))}; there are {', '.join(ANOMALY_SETS)}")
