@@ -144,8 +144,8 @@ def _about(splits: Sequence[Contest], rounds: int) -> str:
     return (
         f"{len(first.X.names)} columns; judged on {positives:,} bad ones, {share:.2%} of all, and on one of "
         f"{first.judge.stands_for:.1f} good ones; {rounds} {'folds' if len(splits) > 1 else 'seeds'}. A guess has the "
-        f"average precision {share:.4f}; the best single column the ROC AUC {mean(areas):.3f}. The adversarial detector is the "
-        f"mean of {PAIRS[0]} pair(s)."
+        f"average precision {share:.4f}; the best single column the ROC AUC {mean(areas):.3f}. "
+        f"The adversarial detector is the mean of {PAIRS[0]} pair(s)."
     )
 
 
