@@ -13,6 +13,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -243,7 +244,7 @@ def sequences(name: str, folder: Path, seeds: int) -> str:
     found: dict[str, list[tuple[float, float]]] = {}
     for seed in range(7, 7 + seeds):
         columns = adversarial(name, seed, labels="none").fit(learn.X).score(judge.X)
-        chosen = AdversarialParameters(labels="none", sample_rows=65_536, hidden=32, batch=128, rate=2e-3)
+        chosen = replace(AdversarialSequence.parameters, labels="none")
         ordered = AdversarialSequence(chosen, seed=seed, threads=THREADS).fit(own).score(later)
         both = _ranks(columns) + _ranks(ordered)
         for called, score in (("columns", columns), ("sequences", ordered), ("both", both)):

@@ -20,7 +20,7 @@ from greywater.stores.blocks import TableRows
 torch = pytest.importorskip("torch", reason="pip install 'greywater[deep]'")
 
 LENGTH = 8
-SMALL = {"hidden": 12, "code": 6, "members": 1}
+SMALL = {"hidden": 12, "code": 6, "members": 1, "blind_epochs": 6}
 QUICK = replace(AdversarialSequence.parameters, epochs=6, epoch_rows=8_000, batch=64, rate=5e-3, **SMALL)  # type: ignore[arg-type]
 
 

@@ -74,6 +74,8 @@ class AdversarialParameters:
         What makes the score (docs/adversarial.md). The discriminator alone is there to be compared with.
     members : int
         Pairs trained from different seeds, whose scores are averaged.
+    blind_epochs : int
+        Epochs where no label says when to stop: whoever learns for longer learns what contaminates, too.
     restarts : int
         How often a training that collapsed is begun again, more slowly, before it fails.
     hidden, code : int
@@ -89,6 +91,7 @@ class AdversarialParameters:
     labels: Labels = "push"
     score_by: ScoreBy = "reconstruction"
     members: int = 3
+    blind_epochs: int = 4
     restarts: int = 2
     hidden: int = 128
     code: int = 16
@@ -107,7 +110,17 @@ class AdversarialParameters:
     trim: float = TrainingPlan.trim
 
     def __post_init__(self) -> None:
-        whole = ("sample_rows", "members", "hidden", "code", "epochs", "epoch_rows", "passes", "patience")
+        whole = (
+            "sample_rows",
+            "members",
+            "hidden",
+            "code",
+            "epochs",
+            "blind_epochs",
+            "epoch_rows",
+            "passes",
+            "patience",
+        )
         bad = [name for name in whole if getattr(self, name) < 1]
         bad += [] if self.batch >= 2 else ["batch"]
         bad += [name for name in ("rate", "discriminator_rate") if not 0 < getattr(self, name) < 1]
@@ -126,9 +139,10 @@ class AdversarialParameters:
                 mend="see its docstring",
             )
 
-    def plan(self, slower: int = 0) -> TrainingPlan:
-        """How one pair is trained; rates are halved as often as it is to go slower."""
+    def plan(self, slower: int = 0, *, blind: bool = False) -> TrainingPlan:
+        """How one pair is trained, `blind` without labels; rates are halved as often as it is to go slower."""
         chosen = {one.name: getattr(self, one.name) for one in fields(TrainingPlan)}
+        chosen["epochs"] = min(self.epochs, self.blind_epochs) if blind else self.epochs
         for name in ("rate", "discriminator_rate"):
             chosen[name] *= 0.5**slower
         return TrainingPlan(**chosen)
@@ -425,7 +439,8 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
         self, rows: Float32Array, away: Float32Array, watched: Float32Array, look: Any, progress: Progress | None
     ) -> list[Trained]:
         """The pairs, trained beside each other; one after the other where somebody is told of steps."""
-        members, epochs, busy, ended = self._parameters.members, self._parameters.epochs, Lock(), Event()
+        members, epochs = self._parameters.members, self._parameters.plan(blind=look is None).epochs
+        busy, ended = Lock(), Event()
         if progress is not None:
             progress.step("train the adversarial pairs", members * epochs)
 
@@ -458,7 +473,7 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
         networks = self._networks(self._known().scaling, rows.shape[1])
         for slower in range(self._parameters.restarts + 1):
             seed = self._seed * 1_000 + 100 * number + slower
-            plan = self._parameters.plan(slower)
+            plan = self._parameters.plan(slower, blind=look is None)
 
             def told_of(step: int, measures: Mapping[str, float], before: int = number * plan.epochs) -> bool:
                 return told(before + step, measures)
