@@ -35,7 +35,7 @@ class AdversarialSequence(Adversarial):
 
     kind: ClassVar[str] = "adversarial_sequence"
     parameters: ClassVar[AdversarialParameters] = AdversarialParameters(
-        sample_rows=65_536, hidden=32, batch=128, rate=2e-3
+        sample_rows=65_536, hidden=32, blind_epochs=6, batch=128, rate=2e-3
     )
 
     def past_payments(self, X: TrainingTable) -> Float64Array:
