@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import greywater as gw
+from greywater.app import ablating as use_case
 from greywater.app.ablating import AblateRequest, ablate_detector
 from greywater.app.ingest import IngestRequest, ingest
 from greywater.app.tuned import Tuned, write_tuned
@@ -56,6 +57,15 @@ def test_parts_of_the_hybrid(bank: Settings) -> None:
     trees = next(point for point in found.without if point.without == "boosted")
     assert trees.score is not None
     assert trees.score != found.whole.score
+
+
+def test_what_a_detector_never_has_is_said_before_features_are_worked_out(
+    bank: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(use_case, "replay_project")
+    for detector, piece in (("boosted", "parts"), ("pca", "layers"), ("hybrid", "layers")):
+        with pytest.raises(UsageError, match=f"has no {piece} to drop"):
+            ablate_detector(Actor(), bank.with_(detector=detector), AblateRequest((piece,), seeds=1))
 
 
 def test_what_there_is_not_cannot_be_dropped(bank: Settings, tmp_path: Path) -> None:

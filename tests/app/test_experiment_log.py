@@ -15,7 +15,7 @@ from greywater.app.provenance import DataVersion, fit_settings, fit_versions
 from greywater.app.training import TrainRequest, train
 from greywater.app.wiring import Project, open_project
 from greywater.config import Settings
-from greywater.errors import StoreError, UsageError
+from greywater.errors import DetectorError, StoreError, UsageError
 from greywater.stores.run_log import RunLog
 from greywater.vocab import Actor
 from tests.app.conftest import Desk
@@ -76,6 +76,9 @@ def test_how_a_fit_ended_is_said(project: Project) -> None:
         assert steps_of(project, run.id) == [("", "score", 1, 0.5)]
         assert not (project.folder / "experiments" / run.id).exists()
     assert project.records.run(ended_early.run_id).outcome == "stopped"
+    with pytest.raises(DetectorError), open_fit_run(project, "trial", {}, versions={}):
+        raise DetectorError("the network collapsed", where="training")
+    assert project.records.runs()[-1].summary == {"error": "DetectorError: the network collapsed"}
 
 
 def _raise_inside(project: Project, raised: type[BaseException]) -> None:

@@ -166,6 +166,33 @@ def test_a_space_of_ones_own_must_fit(bank: Settings, tmp_path: Path, document: 
         tune(Actor(), bank, TuneRequest("own", 1, space=path))
 
 
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"sampler": "genius"}, "no sampler"),
+        ({"pruner": "shears"}, "no pruner"),
+        ({"shared": "mysql://a/b"}, "no such database"),
+        ({"sampler": "bruteforce"}, "not every value"),
+    ],
+)
+def test_it_is_refused_before_features_are_worked_out(
+    bank: Settings, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], says: str
+) -> None:
+    monkeypatch.delattr(use_case, "replay_project")
+    with pytest.raises(UsageError, match=says):
+        tune(Actor(), bank, TuneRequest(trials=1, **asked))
+
+
+def test_a_project_without_labels_is_refused_before_features_are_worked_out(
+    bank: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(use_case, "replay_project")
+    unlabelled = bank.with_(store=tmp_path / "unlabelled")
+    ingest(Actor(), unlabelled, IngestRequest((str(bank.store.parent / "world" / "payments.csv"),)))
+    with pytest.raises(EmptyInputError, match="no labels"):
+        tune(Actor(), unlabelled, TuneRequest(trials=1))
+
+
 def test_who_may_not_train_may_not_tune(bank: Settings) -> None:
     with pytest.raises(AccessDeniedError):
         tune(Actor(role="auditor"), bank, TuneRequest("mine", 1))

@@ -78,6 +78,8 @@ def test_fits_are_listed_filtered_and_sorted(greywater: Callable[..., Said], sto
     assert (shown.code, "3 fits" in shown.out, first in shown.out, "base, plain" in shown.out) == (0, True, True, True)
     for words, told in (
         (("--sort", "luck"), "no fit has a measure"),
+        (("--where", "recal>=0.5"), "no fit has a measure"),
+        (("--state", "finished"), "no fit is ever 'finished'"),
         (("--where", "recall"), "cannot be read"),
     ):
         said = greywater("experiments", "list", *words)

@@ -55,6 +55,20 @@ def test_lines_are_rare(monkeypatch: pytest.MonkeyPatch) -> None:
     assert target.getvalue() == ""
 
 
+def test_a_step_that_tells_nothing_is_seen_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "PAUSE", 0.02)
+    monkeypatch.setattr(progress, "LEAST", 0.02)
+    target = io.StringIO()
+    with Shown(Console(file=target)) as shown:
+        shown.step("compiling")
+        time.sleep(0.3)
+    lines = target.getvalue().splitlines()
+    assert len(lines) > 1
+    assert all(line.startswith("compiling ... ") and line.endswith(" s") for line in lines)
+    time.sleep(0.1)
+    assert target.getvalue().splitlines() == lines
+
+
 def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "PATIENCE", 0.01)
     target = io.StringIO()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from greywater.app.part_makers import PartContext, detector_of
 from greywater.config import DETECTORS, Settings
+from greywater.detectors.adversarial_sequence import AdversarialSequence
 from greywater.detectors.search_space import Choice, Dimension, Number, SearchSpace, Value, Whole
 from greywater.detectors.tunable import SEARCH_SPACES, default_parameters, make_detector, search_space_of
 from greywater.errors import DetectorError
@@ -26,6 +28,15 @@ def values(dimension: Dimension) -> st.SearchStrategy[Any]:
 
 def points(space: SearchSpace) -> st.SearchStrategy[dict[str, Value]]:
     return st.fixed_dictionaries({name: values(each) for name, each in space.dimensions.items()})
+
+
+def test_a_kind_keeps_the_defaults_of_its_own() -> None:
+    own = asdict(AdversarialSequence.parameters)
+    held = default_parameters("adversarial_sequence")
+    assert held == {name: own[name] for name in held}
+    assert held["hidden"] != default_parameters("adversarial")["hidden"]
+    made = make_detector("adversarial_sequence", {"code": 4}, seed=7)
+    assert made._parameters == replace(AdversarialSequence.parameters, code=4)
 
 
 def test_every_detector_of_the_main_job_declares_a_space() -> None:

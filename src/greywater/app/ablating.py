@@ -16,7 +16,7 @@ from greywater.app.joining import project_features
 from greywater.app.part_makers import PartContext, detector_of, hybrid_of, make_parts
 from greywater.app.provenance import fit_settings, fit_versions
 from greywater.app.replaying import FeatureRows, replay_project
-from greywater.app.trial_slices import TrialSlices, keep_slices, read_slices
+from greywater.app.trial_slices import TrialSlices, keep_slices, read_slices, refuse_unlabelled
 from greywater.app.tuned import read_tuned
 from greywater.app.wiring import open_project
 from greywater.app.workplace import open_workplace
@@ -125,6 +125,8 @@ def ablate_detector(
             ) as place,
         ):
             detail["run"] = place.run_id
+            refuse_unlabelled(project)
+            _refuse_pieces(chosen.detector, request.drop)
             made = replay_project(project, project_features(project), place.folder, told)
             slices = _slices(made, place.folder)
             pieces = _Pieces(chosen, parameters, made, read_slices(place.folder))
@@ -161,11 +163,7 @@ class _Pieces:
         has = {"families": families, "layers": layers, "parts": parts}
         empty = [name for name in drop if not has[name]]
         if empty:
-            raise UsageError(
-                f"the detector {self._settings.detector} has no {empty[0]} to drop",
-                where="--drop",
-                mend=f"it has {', '.join(name for name in PIECES if has[name]) or 'nothing that can be dropped'}",
-            )
+            raise _nothing_to_drop(self._settings.detector, empty[0], [name for name in PIECES if has[name]])
         return [variant for name in PIECES if name in (drop or PIECES) for variant in has[name]]
 
     def _families(self) -> list[Variant]:
@@ -206,6 +204,22 @@ class _Pieces:
 
     def _make(self, seed: int, names: tuple[str, ...], changes: Mapping[str, Value]) -> Detector:
         return detector_of(self._context(seed, names), {**self._tuned, **changes})
+
+
+def _refuse_pieces(detector: str, drop: tuple[str, ...]) -> None:
+    """Say what a kind of detector never has before features are worked out."""
+    has = {"families": True, "layers": detector in LAYERS, "parts": detector == "hybrid"}
+    missing = [name for name in drop if not has[name]]
+    if missing:
+        raise _nothing_to_drop(detector, missing[0], [name for name in PIECES if has[name]])
+
+
+def _nothing_to_drop(detector: str, piece: str, has: list[str]) -> UsageError:
+    return UsageError(
+        f"the detector {detector} has no {piece} to drop",
+        where="--drop",
+        mend=f"it has {', '.join(has) or 'nothing that can be dropped'}",
+    )
 
 
 def _slices(made: FeatureRows, folder: Path) -> AblationSlices:

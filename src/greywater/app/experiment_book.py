@@ -27,6 +27,7 @@ __all__ = [
 
 #: Commands that fit, whatever their records hold.
 FITS: Final = frozenset({"train", "run", "tune", "trial"})
+STATES: Final = ("running", "done", "stopped", "failed")
 #: What `where` compares by.
 _COMPARED: Final[dict[str, Callable[[Any, Any], bool]]] = {
     ">=": operator.ge, "<=": operator.le, "!=": operator.ne, "=": operator.eq, ">": operator.gt, "<": operator.lt,
@@ -63,6 +64,10 @@ class Choice:
     sort: str | None = None
     lowest: bool = False
     last: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.state not in (None, *STATES):
+            raise UsageError(f"no fit is ever {self.state!r}", where="--state", mend=f"give one of {', '.join(STATES)}")
 
 
 @dataclass(frozen=True)
@@ -296,7 +301,7 @@ def _named(known: Sequence[Experiment], name: str) -> Experiment:
 def _chosen(project: Project, choice: Choice) -> list[Experiment]:
     tags = RunLog(project.records.database).tags()
     found = [Experiment(run, tags.get(run.id, ())) for run in project.records.runs() if _is_fit(run)]
-    conditions = [_condition(text) for text in choice.where]
+    conditions = [_condition(text, found) for text in choice.where]
     wanted = (("kind", choice.kind), ("state", choice.state), ("detector", choice.detector))
     found = [
         one
@@ -311,6 +316,12 @@ def _chosen(project: Project, choice: Choice) -> list[Experiment]:
     return found[: choice.last]
 
 
+def _no_such_name(name: str, where: str, known: Sequence[Experiment]) -> UsageError:
+    names = sorted({each for one in known for each in one.metrics})
+    mend = f"name one of {', '.join(names[:12])}, or a parameter" if names else f"leave {where} out"
+    return UsageError(f"no fit has a measure or parameter {name!r}", where=where, mend=mend)
+
+
 def _is_fit(run: RunRecord) -> bool:
     return run.command in FITS or run.parent is not None or "metrics" in (run.summary or {})
 
@@ -318,12 +329,7 @@ def _is_fit(run: RunRecord) -> bool:
 def _sorted(found: list[Experiment], name: str, lowest: bool) -> list[Experiment]:
     known = [one for one in found if one.value(name) is not None]
     if found and not known:
-        names = sorted({name for one in found for name in one.metrics})
-        raise UsageError(
-            f"no fit has a measure or parameter {name!r}",
-            where="--sort",
-            mend=f"sort by one of {', '.join(names[:12])}" if names else "leave --sort out",
-        )
+        raise _no_such_name(name, "--sort", found)
 
     def key(one: Experiment) -> tuple[bool, Any]:
         value = one.value(name)
@@ -332,8 +338,8 @@ def _sorted(found: list[Experiment], name: str, lowest: bool) -> list[Experiment
     return sorted(known, key=key, reverse=not lowest) + [one for one in found if one.value(name) is None]
 
 
-def _condition(text: str) -> Callable[[Experiment], bool]:
-    """Whether a fit keeps a condition such as `recall>=0.5`."""
+def _condition(text: str, known: Sequence[Experiment]) -> Callable[[Experiment], bool]:
+    """Whether a fit keeps a condition such as `recall>=0.5`, on what at least one of those known has."""
     parts = _CONDITION.fullmatch(text)
     if parts is None:
         raise UsageError(
@@ -342,6 +348,8 @@ def _condition(text: str) -> Callable[[Experiment], bool]:
             mend="write it as recall>=0.5 or detector=boosted",
         )
     name, compared, wanted = parts.groups()
+    if known and all(one.value(name) is None for one in known):
+        raise _no_such_name(name, "--where", known)
 
     def holds(one: Experiment) -> bool:
         value = one.value(name)

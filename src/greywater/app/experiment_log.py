@@ -14,7 +14,7 @@ from greywater.app.provenance import fit_versions
 from greywater.app.wiring import Project
 from greywater.detectors.saved import plain
 from greywater.detectors.steps import StepTold
-from greywater.errors import StoreError, StoreLockedError
+from greywater.errors import GreywaterError, StoreError, StoreLockedError
 from greywater.stores.durable import make_folder, store_errors, write_file_durably
 from greywater.stores.lock import WriterLock
 from greywater.stores.run_log import ArtefactRecord, RunLog, StepRecord
@@ -193,7 +193,7 @@ def open_fit_run(
             with suppress(StoreError):  # what stopped the fit is what the person must hear
                 log.flush()
                 outcome = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
-                project.records.finish_run(run_id, outcome, log.summary() | {"error": type(error).__name__})
+                project.records.finish_run(run_id, outcome, log.summary() | {"error": _said(error)})
             raise
         log.flush()
         project.records.finish_run(run_id, "stopped" if log.stopped else "done", log.summary())
@@ -202,6 +202,12 @@ def open_fit_run(
             alive.path.unlink()
             log.folder.rmdir()  # only where it left nothing there
         alive.release()
+
+
+def _said(error: BaseException) -> str:
+    """What stopped a fit; the words of an error that is not of the tree may hold anything, and are left out."""
+    name = type(error).__name__
+    return f"{name}: {error.found}" if isinstance(error, GreywaterError) else name
 
 
 def _bury(project: Project, home: Path, kind: str) -> None:

@@ -126,7 +126,8 @@ def detector_of(context: PartContext, tuned: Tuned | None = None) -> Detector:
     if kind in OUTLIER_KINDS:
         return outlier_of(kind, settings, tuned)
     makers: Mapping[str, Callable[[Settings, Tuned | None], Detector]] = {
-        "boosted": boosted_of, "isolation": isolation_of, "adversarial": adversarial_of
+        "boosted": boosted_of, "isolation": isolation_of,
+        Adversarial.kind: adversarial_of, AdversarialSequence.kind: adversarial_of,
     }  # fmt: skip
     return makers[kind](settings, tuned)
 

@@ -13,13 +13,15 @@ import numpy as np
 from greywater.app.replaying import FeatureRows
 from greywater.app.rule_place import words_of
 from greywater.app.split import Split, split_by_time
+from greywater.app.truth import TruthReader
+from greywater.app.wiring import Project
 from greywater.detectors.detector import Validation
 from greywater.errors import EmptyInputError
 from greywater.stores.blocks import FeatureBlocks
 from greywater.stores.durable import store_errors
 from greywater.vocab import Int64Array
 
-__all__ = ["TrialSlices", "facts_of", "keep_slices", "read_slices"]
+__all__ = ["TrialSlices", "facts_of", "keep_slices", "read_slices", "refuse_unlabelled"]
 
 ARRAYS: Final = "slices.npz"
 WORDS: Final = "words.json"
@@ -39,6 +41,12 @@ class TrialSlices:
     words: dict[str, tuple[str, ...]]
 
 
+def refuse_unlabelled(project: Project) -> None:
+    """Raise an EmptyInputError where a project has no labels to judge by, before features are worked out."""
+    if not TruthReader.open(project.tables).labelled:
+        raise _no_labels()
+
+
 def keep_slices(made: FeatureRows, folder: Path) -> Split:
     """Write beside the blocks in `folder` what `read_slices` needs; the labels of the last slice are not written.
 
@@ -48,9 +56,7 @@ def keep_slices(made: FeatureRows, folder: Path) -> Split:
         There are no labels, or the second slice does not hold both laundering and honest payments to judge by.
     """
     if made.truth is None:
-        raise EmptyInputError(
-            "there are no labels to judge trials by", where="labels", mend="record labels: greywater ingest --labels"
-        )
+        raise _no_labels()
     split = split_by_time(made.replayed.time_us, labelled=True)
     y = np.asarray(made.truth.y[: split.validation], np.int64)
     judged = y[split.train :]
@@ -77,6 +83,12 @@ def read_slices(folder: Path) -> TrialSlices:
     later = Validation(blocks.slice(cut, len(y)), y[cut:])
     return TrialSlices(
         blocks.slice(0, cut), y[:cut], time_us, later, {name: tuple(each) for name, each in words.items()}
+    )
+
+
+def _no_labels() -> EmptyInputError:
+    return EmptyInputError(
+        "there are no labels to judge trials by", where="labels", mend="record labels: greywater ingest --labels"
     )
 
 

@@ -19,7 +19,7 @@ from greywater.app.joining import project_features
 from greywater.app.part_makers import PartContext, detector_of
 from greywater.app.provenance import fit_settings, fit_versions
 from greywater.app.replaying import FeatureRows, replay_project
-from greywater.app.trial_slices import facts_of, keep_slices
+from greywater.app.trial_slices import facts_of, keep_slices, refuse_unlabelled
 from greywater.app.trial_worker import TrialTask, make_trials
 from greywater.app.tuned import Tuned, checked_name, write_tuned
 from greywater.app.wiring import Project, open_project
@@ -29,6 +29,8 @@ from greywater.detectors.saved import plain
 from greywater.detectors.search_space import SearchSpace, Value
 from greywater.detectors.tunable import default_parameters, search_space_of
 from greywater.detectors.tuning import StudyPlan, Tally, TrialRecord, Tuning
+from greywater.detectors.tuning_methods import make_pruner, make_sampler
+from greywater.detectors.tuning_storage import try_database
 from greywater.errors import DetectorError, UsageError
 from greywater.stores.durable import store_errors
 from greywater.vocab import Actor, Progress
@@ -162,6 +164,8 @@ def tune(actor: Actor, settings: Settings, request: TuneRequest, progress: Progr
             project, "tune", parameters=_parameters(settings, request, name), versions=fit_versions(project)
         ) as place,
     ):
+        refuse_unlabelled(project)
+        _refuse_methods(request, space)
         made = replay_project(project, project_features(project), place.folder, told)
         split = keep_slices(made, place.folder)
         plan = StudyPlan(
@@ -302,6 +306,14 @@ def _refuse_unfinished(tuning: Tuning, failures: list[str], workers: dict[str, A
         where="tuning",
         mend="mend what is said; the same command goes on where it stopped",
     )
+
+
+def _refuse_methods(request: TuneRequest, space: SearchSpace) -> None:
+    """Say what cannot be used before features are worked out, which may take an hour."""
+    make_sampler(request.sampler, space, 0)
+    make_pruner(request.pruner, space.first_rung)
+    if request.shared is not None:
+        try_database(request.shared)
 
 
 def _space(detector: str, path: Path | None) -> SearchSpace:

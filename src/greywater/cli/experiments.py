@@ -98,10 +98,13 @@ def show(
     if json == "-":
         return
     _show_list([found], None)
+    if found.summary.get("error"):
+        typer.echo(f"It ended with: {found.summary['error']}")
     for title, held in (
         ("Measures", found.metrics), ("Given", found.parameters), ("Made from", found.origin),
     ):  # fmt: skip
-        show_rows(title, ("", ""), [(name, value_words(value)) for name, value in held.items()])
+        if held:
+            show_rows(title, ("", ""), [(name, value_words(value)) for name, value in held.items()])
     steps = [
         (one["series"] or "–", one["name"], len(one["steps"]), value_words(one["values"][-1])) for one in found.series
     ]

@@ -18,6 +18,8 @@ __all__ = ["Shown"]
 PATIENCE: Final = 2.0
 #: Seconds between lines where there is no terminal.
 PAUSE: Final = 10.0
+#: Seconds between two looks at whether a line is due, at the least.
+LEAST: Final = 1.0
 
 
 class Shown:
@@ -39,12 +41,13 @@ class Shown:
         self._console = console or Console(file=sys.stderr, highlight=False, soft_wrap=True)
         self._bars: Progress | None = None
         self._timer: threading.Timer | None = None
+        self._over = threading.Event()
+        self._still: threading.Thread | None = None
         self._task: TaskID | None = None
         self._name = ""
         self._total: int | None = None
         self._done = 0
-        self._begun = time.monotonic()
-        self._last_line = self._begun
+        self._step_begun = self._last_line = time.monotonic()
         if self._console.is_terminal:
             self._bars = Progress(
                 SpinnerColumn(),
@@ -61,20 +64,26 @@ class Shown:
             self._timer = threading.Timer(PATIENCE, self._bars.start)
             self._timer.daemon = True
             self._timer.start()
+        else:
+            self._still = threading.Thread(target=self._tell_that_it_goes_on, daemon=True)
+            self._still.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._over.set()
         if self._timer is not None:
             self._timer.cancel()
             self._timer.join()
+        if self._still is not None:
+            self._still.join()
         if self._bars is not None:
             self._bars.stop()
 
     def step(self, name: str, total: int | None = None) -> None:
         """A new step begins."""
-        self._name, self._total, self._done = name, total, 0
+        self._name, self._total, self._done, self._step_begun = name, total, 0, time.monotonic()
         if self._bars is None:
             self._line_when_due(PATIENCE)
             return
@@ -94,12 +103,20 @@ class Shown:
         """A sentence, at once."""
         self._console.print(Text(text))
 
+    def _tell_that_it_goes_on(self) -> None:
+        """A line now and then where a step tells nothing for long, as while kernels are compiled."""
+        while not self._over.wait(max(PAUSE, LEAST)):
+            if self._name:
+                self._line_when_due(PAUSE)
+
     def _line_when_due(self, pause: float) -> None:
         now = time.monotonic()
         if now - self._last_line >= pause:
             self._last_line = now
             come = self._come()
-            self._console.print(Text(f"{self._name}: {come}" if come else f"{self._name} ..."))
+            words = f"{self._name}: {come}" if come else f"{self._name} ..."
+            gone = now - self._step_begun
+            self._console.print(Text(f"{words} {gone:.0f} s" if gone >= PAUSE > 0 else words))
 
     def _come(self) -> str:
         if not self._done:

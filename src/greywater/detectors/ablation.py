@@ -22,17 +22,19 @@ __all__ = ["LAYERS", "AblationPoint", "AblationSlices", "Variant", "ablate", "pa
 
 LEVEL: Final = 0.95
 
+_OF_THE_PAIR: Final[Mapping[str, Mapping[str, Value]]] = {
+    "discriminator": {"adversarial": 0.0, "matching": 0.0},
+    "equal features": {"matching": 0.0},
+    "noise on the input": {"masked": 0.0, "noise": 0.0},
+    "pushing known launderers away": {"labels": "good"},
+    "leaving known launderers out": {"labels": "none"},
+    "trimming the largest errors": {"trim": 0.0},
+}
+
 #: What can be switched off inside a kind of detector by its parameters, and by which.
 LAYERS: Final[Mapping[str, Mapping[str, Mapping[str, Value]]]] = {
-    "adversarial": {
-        "discriminator": {"adversarial": 0.0, "matching": 0.0},
-        "equal features": {"matching": 0.0},
-        "noise on the input": {"masked": 0.0, "noise": 0.0},
-        "pushing known launderers away": {"labels": "good"},
-        "leaving known launderers out": {"labels": "none"},
-        "trimming the largest errors": {"trim": 0.0},
-        "leaving columns out that are alike": {"alike": 1.0},
-    },
+    "adversarial": {**_OF_THE_PAIR, "leaving columns out that are alike": {"alike": 1.0}},
+    "adversarial_sequence": _OF_THE_PAIR,
     "boosted": {
         "a few columns a tree": {"feature_fraction": 1.0},
         "shrinking leaves": {"lambda_l2": 0.0},

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Final
 
 from greywater.detectors.adversarial import Adversarial, AdversarialParameters
+from greywater.detectors.adversarial_sequence import AdversarialSequence
 from greywater.detectors.boosted import Boosted, BoostedParameters
 from greywater.detectors.detector import Detector
 from greywater.detectors.hybrid import HybridParameters
@@ -72,6 +73,22 @@ SEARCH_SPACES: Final[Mapping[str, SearchSpace]] = {
                 "alike": Number(0.8, 1.0),
             },
         ),
+        SearchSpace(
+            "adversarial_sequence",
+            {
+                "hidden": Choice((16, 32, 64)),
+                "code": Choice((4, 8, 16, 32)),
+                "batch": Choice((128, 256, 512)),
+                "rate": Number(2e-4, 5e-3, log=True),
+                "discriminator_rate": Number(2e-4, 5e-3, log=True),
+                "masked": Number(0.05, 0.6),
+                "noise": Number(0.0, 0.6),
+                "adversarial": Number(0.0, 0.5),
+                "matching": Number(0.0, 0.5),
+                "push": Number(0.05, 2.0, log=True),
+                "trim": Number(0.0, 0.25),
+            },
+        ),
         SearchSpace("pca", {**SAMPLE, "share": Number(0.5, 0.99), "trimmed": Number(0.0, 0.3)}),
         SearchSpace("kmeans", {**SAMPLE, "clusters": Whole(4, 128, log=True), "least_share": Number(0.0, 0.05)}),
         SearchSpace(
@@ -104,6 +121,7 @@ _MAKERS: Final[Mapping[str, tuple[type[Any], type[Any]]]] = {
     "xgboosted": (XGBoosted, BoostedParameters),
     "isolation": (Isolation, IsolationParameters),
     "adversarial": (Adversarial, AdversarialParameters),
+    "adversarial_sequence": (AdversarialSequence, AdversarialParameters),
     **{kind: (made, made.parameters_type) for kind, made in OUTLIER_KINDS.items()},
 }
 
@@ -157,7 +175,7 @@ def make_detector(
     search_space_of(kind)
     made, parameters_type = _MAKERS[kind]
     refuse_unknown(kind, parameters_type, parameters)
-    detector: Detector = made(parameters_type(**parameters), seed=seed, threads=threads, **options)
+    detector: Detector = made(replace(_defaults_of(kind), **parameters), seed=seed, threads=threads, **options)
     return detector
 
 
@@ -173,7 +191,14 @@ def default_parameters(kind: str) -> dict[str, Value]:
         trees = {f"boosted.{name}": value for name, value in default_parameters("boosted").items()}
         return {**_single(HybridParameters()), **trees}
     search_space_of(kind)
-    return _single(_MAKERS[kind][1]())
+    return _single(_defaults_of(kind))
+
+
+def _defaults_of(kind: str) -> Any:
+    """The parameters that a kind has where none are given: its own, or those of their class."""
+    made, parameters_type = _MAKERS[kind]
+    own = getattr(made, "parameters", None)
+    return own if isinstance(own, parameters_type) else parameters_type()
 
 
 def _single(parameters: Any) -> dict[str, Value]:

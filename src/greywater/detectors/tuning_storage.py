@@ -14,7 +14,7 @@ from greywater.errors import ExtraMissingError, StoreAccessError, StoreLockedErr
 from greywater.stores.durable import make_folder, store_errors
 from greywater.stores.lock import WriterLock
 
-__all__ = ["JOURNAL", "open_storage", "release_trials", "retry", "worker_ended", "worker_lock"]
+__all__ = ["JOURNAL", "open_storage", "release_trials", "retry", "try_database", "worker_ended", "worker_lock"]
 
 JOURNAL: Final = "journal.log"
 #: How often a trial whose worker died is given again before it is left failed.
@@ -82,6 +82,13 @@ def open_storage(home: Path | str, heartbeat: float = 30.0) -> Any:
                 ) from None
             time.sleep(0.2 * (attempt + 1))
     raise AssertionError
+
+
+def try_database(url: str) -> None:
+    """Raise what `open_storage` raises where a database cannot be opened, and leave no connection behind."""
+    storage = open_storage(url)
+    storage.remove_session()
+    storage.engine.dispose()
 
 
 def retry(study: Any, trial: Any) -> None:
