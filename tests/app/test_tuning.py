@@ -155,13 +155,14 @@ def test_what_makes_no_sense_is_refused(bank: Settings, request_: dict[str, Any]
     "document",
     [
         "{",
+        "\udcff",
         '{"detector": "pca", "dimensions": {"share": {"kind": "number", "low": 0.1, "high": 0.5}}}',
         '{"detector": "boosted", "dimensions": {"depth": {"kind": "number", "low": 0.1, "high": 0.5}}}',
     ],
 )
 def test_a_space_of_ones_own_must_fit(bank: Settings, tmp_path: Path, document: str) -> None:
     path = tmp_path / "space.json"
-    path.write_text(document)
+    path.write_text(document, errors="surrogateescape")
     with pytest.raises(UsageError):
         tune(Actor(), bank, TuneRequest("own", 1, space=path))
 

@@ -320,9 +320,9 @@ def _space(detector: str, path: Path | None) -> SearchSpace:
     if path is None:
         return search_space_of(detector)
     with store_errors(path, "read the search space"):
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     try:
-        space = SearchSpace.from_json(json.loads(text))
+        space = SearchSpace.from_json(json.loads(content.decode("utf-8")))
     except ValueError as error:
         raise UsageError(f"this is no JSON: {error}", where=str(path), mend="see docs/tuning.md") from error
     if space.detector != detector:

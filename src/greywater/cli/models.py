@@ -40,7 +40,7 @@ def listed(store: Store = None, project: Project = None, json: Json = None) -> N
         return
     rows = [(model.name, model.kind, _state(model), *_measured(model), _open(model)) for model in found.models]
     headings = ("model", "kind", "state", "average precision", "measured on payments of", "proposal")
-    show_rows(f"{len(rows):,} models", headings, rows)
+    show_rows("1 model" if len(rows) == 1 else f"{len(rows):,} models", headings, rows)
     if found.champion is None:
         typer.echo("There is no champion: greywater score takes the newest that was fitted here.")
     if found.previous is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -96,6 +97,8 @@ def _show(found: Any) -> None:
     rows = [(each.number, f"{each.score:.4f}", each.steps, f"{each.seconds:.1f}", _words(each)) for each in best]
     title = f"Study {tuned.study}: {tally.ended} trials, {tally.pruned} of them ended early, {tally.failed} failed"
     show_rows(title, ("trial", "average precision", "steps", "CPU seconds", "parameters"), rows)
+    for why, many in Counter(each.error for each in found.trials if each.state == "failed").items():
+        typer.echo(f"{many} failed: {why}")
     default = "" if tuned.default_score is None else f" (the defaults: {tuned.default_score:.4f})"
     typer.echo(f"Best on the validation slice: {tuned.score:.4f}{default}, kept in {found.kept}.")
     if found.spent is not None:
