@@ -192,7 +192,7 @@ def test_a_fit_is_not_made_again_where_something_changed(
 ) -> None:
     monkeypatch.setattr("greywater.app.provenance._code_hash", lambda: "0123456789abcdef")
     said = greywater("experiments", "repeat", "last")
-    assert (said.code, "the code are not as they were" in said.err, "--anyway" in said.err) == (2, True, True)
+    assert (said.code, "not as when it was fitted: code" in said.err, "--anyway" in said.err) == (2, True, True)
     anyway = greywater("experiments", "repeat", "last", "--anyway")
     assert anyway.code == 0, anyway.err
     assert "Not as it was: code." in anyway.out

@@ -157,7 +157,7 @@ def _changed(original: Experiment, now: Mapping[str, Any], project: Project) -> 
 
 def _refusal(original: Experiment, changed: list[str]) -> UsageError:
     return UsageError(
-        f"the {' and the '.join(changed)} are not as they were when it was fitted",
+        f"not as when it was fitted: {', '.join(changed)}",
         where=f"run {original.run.id}",
         mend=f"{'; '.join(dict.fromkeys(_MENDS[name] for name in changed))}; or give --anyway, and it may differ",
     )
