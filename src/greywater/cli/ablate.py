@@ -73,7 +73,8 @@ def _show(found: Ablation) -> None:
         for each in found.without
     ]
     whole = "" if found.whole.score is None else f"{found.whole.score:.4f}"
-    title = f"{found.detector}: average precision {whole} on the validation slice, mean of {'one seed' if found.seeds == 1 else f'{found.seeds} seeds'}"
+    seeds = "1 seed" if found.seeds == 1 else f"mean of {found.seeds} seeds"
+    title = f"{found.detector}: average precision {whole} on the validation slice, {seeds}"
     show_rows(title, ("without", "columns", "average precision", "loss", "over seeds", "over parties"), rows)
 
 
