@@ -40,6 +40,7 @@ ADVERSARIAL: Mapping[str, dict[str, Any]] = {
     "as it comes": {},
     "code 32, 12 passes": {"code": 32, "passes": 12},
     "code 4": {"code": 4},
+    "half masked": {"masked": 0.5},
     "standard scale, code 32, trim 20 %": {"scaling": "standard", "code": 32, "trim": 0.2},
 }
 

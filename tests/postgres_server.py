@@ -110,7 +110,7 @@ def serve(binaries: Path, folder: Path) -> PostgresServer:
         log = (folder / "log").open("wb")
         process = subprocess.Popen(
             [binaries / "postgres", "-D", data, "-p", str(port), "-c", "listen_addresses=127.0.0.1",
-             "-c", "unix_socket_directories=", "-c", "shared_buffers=16MB", "-c", "max_connections=40",
+             "-c", "unix_socket_directories=", "-c", "shared_buffers=16MB", "-c", "max_connections=100",
              "-c", "autovacuum=off"],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder, preexec_fn=end_with_parent,
             env={"PATH": os.environ["PATH"]}, **as_user(user),

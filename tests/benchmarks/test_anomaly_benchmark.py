@@ -8,7 +8,7 @@ import pytest
 
 from anomaly_contest import CONTESTANTS, Contestant
 from anomaly_sets import Contest, Judged
-from bench_anomaly import Found, chosen, contend, interval
+from bench_anomaly import chosen, contend, interval
 from greywater.detectors.isolation import Isolation, IsolationParameters
 from greywater.detectors.metrics import average_precision
 from greywater.detectors.outlier_kinds import OUTLIER_KINDS
@@ -36,11 +36,19 @@ def test_every_classic_detector_contends() -> None:
 def test_the_better_setting_is_chosen_and_judged() -> None:
     blind = IsolationParameters(trees=1, tree_rows=2)
     both = Contestant("both", {"blind": lambda seed: Isolation(blind, seed=seed), "ecod": lambda seed: Ecod(seed=seed)})
-    found = Found(settings=[chosen(both, contest(), 7, "unlabelled")])
+    assert chosen(both, contest(), 7, "unlabelled") == "ecod"
+    found = contend(both, [contest()], 2, "good only")[""]
     assert found.setting == "ecod"
-    contend(both, contest(), 7, "good only", found)
-    assert found.precision[0] > 0.5
-    assert found.area[0] > 0.9
+    assert len(found.precision) == 2
+    assert min(found.precision) > 0.5
+    assert min(found.area) > 0.9
+
+
+def test_other_scores_of_what_was_fitted_are_judged_beside() -> None:
+    maker = {"": lambda seed: Ecod(seed=seed)}
+    both = Contestant("both", maker, beside={"the same": lambda fitted: fitted})
+    found = contend(both, [contest()], 1, "unlabelled")
+    assert found[""].precision == found["the same"].precision
 
 
 def test_honest_rows_stand_for_those_left_out() -> None:

@@ -64,7 +64,7 @@ def open_storage(home: Path | str, heartbeat: float = 30.0) -> Any:
             with quiet():
                 return optuna.storages.RDBStorage(
                     f"postgresql+psycopg://{rest}",
-                    engine_kwargs={"pool_pre_ping": True},
+                    engine_kwargs={"pool_pre_ping": True, "pool_size": 1, "max_overflow": 8},
                     heartbeat_interval=max(1, round(heartbeat)),
                     grace_period=max(2, round(3 * heartbeat)),
                     heartbeat_stale_trial_callback=retry,
