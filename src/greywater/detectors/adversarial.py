@@ -52,6 +52,7 @@ LIMITS: Final = (
     "Finds what does not look like what it learned, which is not the same as laundering.",
     "Without labels the probability is a rank: the share of reference payments that were less surprising.",
     "Its discriminator alone is no detector: it tells originals from reconstructions, not good from bad.",
+    "Without labels it was not the best on every set measured, and which settings are best changes from set to set.",
 )
 
 
