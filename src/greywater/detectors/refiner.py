@@ -14,7 +14,7 @@ from greywater.detectors.saved import MEND
 from greywater.errors import DetectorError
 from greywater.vocab import Float64Array
 
-__all__ = ["SLOPE", "Chain", "Layers", "Pair", "ScoreBy"]
+__all__ = ["SLOPE", "Chain", "Layers", "Pair", "ScoreBy", "layer_arrays", "read_layers"]
 
 Float32Array = np.ndarray[Any, np.dtype[np.float32]]
 #: What of the pair makes the score.
@@ -62,24 +62,38 @@ class Layers:
 
     def arrays(self, name: str) -> dict[str, np.ndarray[Any, Any]]:
         """The arrays to save, by name."""
-        numbered = enumerate(zip(self.weights, self.biases, strict=True))
-        return {
-            f"{name}.{place}.{part}": array for place, pair in numbered
-            for part, array in zip(("weight", "bias"), pair, strict=True)
-        }  # fmt: skip
+        return layer_arrays(name, self.weights, self.biases)
 
     @classmethod
     def from_arrays(cls, name: str, arrays: Mapping[str, np.ndarray[Any, Any]], widths: tuple[int, ...]) -> Self:
         """Rebuild from `arrays()`; a DetectorError where they are not of these widths, or not finite."""
-        weights: list[Float32Array] = []
-        biases: list[Float32Array] = []
-        for place, (inputs, outputs) in enumerate(pairwise(widths)):
-            for part, shape, into in (("weight", (inputs, outputs), weights), ("bias", (outputs,), biases)):
-                array = arrays.get(f"{name}.{place}.{part}")
-                if array is None or array.shape != shape or not np.isfinite(array).all():
-                    raise DetectorError(f"the array {name}.{place}.{part} is missing or odd", mend=MEND)
-                into.append(np.ascontiguousarray(array, np.float32))
-        return cls(tuple(weights), tuple(biases))
+        return cls(*read_layers(name, arrays, tuple(pairwise(widths))))
+
+
+def layer_arrays(
+    name: str, weights: tuple[Float32Array, ...], biases: tuple[Float32Array, ...]
+) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of layers to save, by name."""
+    numbered = enumerate(zip(weights, biases, strict=True))
+    return {
+        f"{name}.{place}.{part}": array for place, pair in numbered
+        for part, array in zip(("weight", "bias"), pair, strict=True)
+    }  # fmt: skip
+
+
+def read_layers(
+    name: str, arrays: Mapping[str, np.ndarray[Any, Any]], shapes: tuple[tuple[int, int], ...]
+) -> tuple[tuple[Float32Array, ...], tuple[Float32Array, ...]]:
+    """Weights and biases from `layer_arrays()`; a DetectorError where they are not of these shapes, or not finite."""
+    weights: list[Float32Array] = []
+    biases: list[Float32Array] = []
+    for place, (inputs, outputs) in enumerate(shapes):
+        for part, shape, into in (("weight", (inputs, outputs), weights), ("bias", (outputs,), biases)):
+            array = arrays.get(f"{name}.{place}.{part}")
+            if array is None or array.shape != shape or not np.isfinite(array).all():
+                raise DetectorError(f"the array {name}.{place}.{part} is missing or odd", mend=MEND)
+            into.append(np.ascontiguousarray(array, np.float32))
+    return tuple(weights), tuple(biases)
 
 
 class Chain(Protocol):

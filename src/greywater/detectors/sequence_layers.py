@@ -8,9 +8,7 @@ from typing import Any, Final, Literal, Self
 
 import numpy as np
 
-from greywater.detectors.refiner import SLOPE
-from greywater.detectors.saved import MEND
-from greywater.errors import DetectorError
+from greywater.detectors.refiner import SLOPE, layer_arrays, read_layers
 from greywater.vocab import Float64Array
 
 __all__ = ["JUDGE", "SequenceLayers", "Step", "layer_shapes", "refiner_steps"]
@@ -105,11 +103,7 @@ class SequenceLayers:
 
     def arrays(self, name: str) -> dict[str, np.ndarray[Any, Any]]:
         """The arrays to save, by name."""
-        numbered = enumerate(zip(self.weights, self.biases, strict=True))
-        return {
-            f"{name}.{place}.{part}": array for place, pair in numbered
-            for part, array in zip(("weight", "bias"), pair, strict=True)
-        }  # fmt: skip
+        return layer_arrays(name, self.weights, self.biases)
 
     @classmethod
     def from_arrays(
@@ -117,15 +111,7 @@ class SequenceLayers:
         shapes: tuple[tuple[int, int], ...],
     ) -> Self:  # fmt: skip
         """Rebuild from `arrays()`; a DetectorError where they are not of these shapes, or not finite."""
-        weights: list[Float32Array] = []
-        biases: list[Float32Array] = []
-        for place, (inputs, outputs) in enumerate(shapes):
-            for part, shape, into in (("weight", (inputs, outputs), weights), ("bias", (outputs,), biases)):
-                array = arrays.get(f"{name}.{place}.{part}")
-                if array is None or array.shape != shape or not np.isfinite(array).all():
-                    raise DetectorError(f"the array {name}.{place}.{part} is missing or odd", mend=MEND)
-                into.append(np.ascontiguousarray(array, np.float32))
-        return cls(steps, shapes[0][0] // 4, tuple(weights), tuple(biases))
+        return cls(steps, shapes[0][0] // 4, *read_layers(name, arrays, shapes))
 
 
 def _gathered(places: np.ndarray[Any, Any], step: Step) -> np.ndarray[Any, Any]:
