@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import asdict, dataclass, field, fields, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any, ClassVar, Final, Literal, Self, get_args
@@ -21,6 +21,7 @@ from greywater.detectors.fitted import CalibratedFace, ThresholdBy
 from greywater.detectors.metrics import average_precision
 from greywater.detectors.redundancy import distinct_columns
 from greywater.detectors.refiner import Pair, ScoreBy
+from greywater.detectors.row_shares import SHARE, by_shares
 from greywater.detectors.rows import RowReader, matrices
 from greywater.detectors.saved import (
     MEND,
@@ -161,9 +162,16 @@ class _Fitted:
     threshold: Threshold
     card: dict[str, Any] = field(default_factory=dict)
 
+    @cached_property
+    def taken(self) -> Input:
+        """The scaling of the pairs' columns alone."""
+        return self.scaling.picked(self.columns)
+
     def scaled(self, rows: Float64Array) -> Float32Array:
         """Rows float32[n, columns] as the pairs take them."""
-        return np.ascontiguousarray(self.scaling(rows)[:, self.columns], np.float32)
+        made = np.empty((len(rows), len(self.columns)), np.float32)
+        self.taken.fill(rows, made)
+        return made
 
 
 class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
@@ -191,6 +199,8 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
     #: Where none are given.
     parameters: ClassVar[AdversarialParameters] = AdversarialParameters()
     needs_labels: ClassVar[bool] = False
+    #: Rows a thread scores at a time.
+    _share: ClassVar[int] = SHARE
 
     def __init__(
         self,
@@ -489,11 +499,14 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
         raise AssertionError
 
     def _score(self, rows: Float64Array) -> Float64Array:
-        return self._score_scaled(self._known().scaled(rows))
+        scaled = self._known().scaled
+        return by_shares(
+            lambda low, high: self._score_scaled(scaled(rows[low:high])), len(rows), self._threads, self._share
+        )
 
     def _score_scaled(self, rows: Float32Array) -> Float64Array:
         pairs = self._known().pairs
-        found = [pair.score(rows, self._parameters.score_by, self._threads) for pair in pairs]
-        score = found[0] if len(found) == 1 else np.mean(found, axis=0)
+        found = [pair.score(rows, self._parameters.score_by, 1) for pair in pairs]
+        score = sum(found[1:], found[0]) / len(found)
         weight = self._weigh(self._known().scaling, rows)
         return score if weight is None else score * weight

@@ -38,6 +38,8 @@ class AdversarialSequence(Adversarial):
         sample_rows=65_536, hidden=32, blind_epochs=6, batch=128, rate=2e-3
     )
 
+    _share: ClassVar[int] = 512
+
     def past_payments(self, X: TrainingTable) -> Float64Array:
         """What each payment of either party's sequence adds to the score, float64[n, 2, length].
 

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final, Literal, Protocol, Self
 
 import numpy as np
 
+from greywater.detectors.row_shares import by_shares
 from greywater.detectors.saved import MEND
 from greywater.errors import DetectorError
 from greywater.vocab import Float64Array
 
-__all__ = ["SLOPE", "Chain", "Layers", "Pair", "ScoreBy", "layer_arrays", "read_layers"]
+__all__ = ["SLOPE", "Chain", "Layers", "Pair", "ScoreBy", "layer_arrays", "read_layers", "widened"]
 
 Float32Array = np.ndarray[Any, np.dtype[np.float32]]
+#: Weights, biases and slope of one layer.
+Widened = tuple[Float32Array, Float32Array, np.float32]
 #: What of the pair makes the score.
 ScoreBy = Literal["reconstruction", "features", "both", "discriminator"]
 #: Of the activation where its input is negative.
 SLOPE: Final = 0.1
-#: Rows a thread takes at a time.
-SHARE: Final = 2_048
+#: Outputs of a layer are filled up with zeros to a multiple of it, or of half of it where there are no more.
+WIDE: Final = 32
 #: Points of the straight way from the middle of all columns to a row, along which its score is taken apart.
 STEPS: Final = 32
 
@@ -36,14 +39,22 @@ class Layers:
 
     def __call__(self, rows: Float32Array, upto: int | None = None) -> Float32Array:
         """Outputs float32[n, last] of rows float32[n, first]; with `upto` those of so many layers, activated."""
+        width = len(self.biases[-1 if upto is None else upto - 1])
+        return np.ascontiguousarray(self.wide(rows, upto)[:, :width])
+
+    def wide(self, rows: Float32Array, upto: int | None = None) -> Float32Array:
+        """As a call, with columns of zeros behind the outputs."""
         from greywater.kernels.dense import dense
 
-        last = len(self.weights) - 1
-        for place, (weight, bias) in enumerate(zip(self.weights[:upto], self.biases[:upto], strict=True)):
+        for weight, bias, slope in self._widened[:upto]:
             out = np.empty((len(rows), len(bias)), np.float32)
-            dense(rows, weight, bias, np.float32(1.0 if place == last else SLOPE), out)
+            dense(rows, weight, bias, slope, out)
             rows = out
         return rows
+
+    @cached_property
+    def _widened(self) -> tuple[Widened, ...]:
+        return widened(self.weights, self.biases)
 
     def back(self, rows: Float64Array, pull: Callable[[Float64Array], Float64Array]) -> Float64Array:
         """Gradient float64[n, first] by the inputs of what `pull` is the gradient of by the outputs."""
@@ -68,6 +79,16 @@ class Layers:
     def from_arrays(cls, name: str, arrays: Mapping[str, np.ndarray[Any, Any]], widths: tuple[int, ...]) -> Self:
         """Rebuild from `arrays()`; a DetectorError where they are not of these widths, or not finite."""
         return cls(*read_layers(name, arrays, tuple(pairwise(widths))))
+
+
+def widened(weights: tuple[Float32Array, ...], biases: tuple[Float32Array, ...]) -> tuple[Widened, ...]:
+    """The layers as the kernel is quickest: with outputs of 0 behind the last, and the slope of the activation."""
+    made = []
+    for place, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        behind = -len(bias) % (WIDE if len(bias) > WIDE // 2 else WIDE // 2)
+        slope = np.float32(1.0 if place == len(weights) - 1 else SLOPE)
+        made.append((np.pad(weight, ((0, 0), (0, behind))), np.pad(bias, (0, behind)), slope))
+    return tuple(made)
 
 
 def layer_arrays(
@@ -113,6 +134,10 @@ class Chain(Protocol):
         """Outputs of rows; with `upto` those of so many layers, activated."""
         ...
 
+    def wide(self, rows: Float32Array, upto: int | None = None) -> Float32Array:
+        """As a call; there may be columns of zeros behind the outputs."""
+        ...
+
     def back(self, rows: Float64Array, pull: Callable[[Float64Array], Float64Array]) -> Float64Array:
         """Gradient by the inputs of what `pull` is the gradient of by the outputs."""
         ...
@@ -144,28 +169,15 @@ class Pair:
         features of the row and of its reconstruction. "both": their sum. "discriminator": its
         output alone, turned round.
         """
-        scores = np.empty(len(rows))
-
-        def fill(low: int, high: int) -> None:
-            scores[low:high] = self._scores(rows[low:high], by)
-
-        cuts = [(low, min(low + SHARE, len(rows))) for low in range(0, len(rows), SHARE)]
-        if threads == 1 or len(cuts) < 2:
-            for low, high in cuts:
-                fill(low, high)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                for done in [pool.submit(fill, low, high) for low, high in cuts]:
-                    done.result()
-        return scores
+        return by_shares(lambda low, high: self._scores(rows[low:high], by), len(rows), threads)
 
     def _scores(self, rows: Float32Array, by: ScoreBy) -> Float64Array:
         from greywater.kernels.dense import surprise
 
         if by == "discriminator":
             return -self.discriminator(rows)[:, 0].astype(np.float64)
-        refined = self.refiner(rows)
-        found = np.zeros(len(rows))
+        refined = self.refiner.wide(rows)
+        found = np.empty(len(rows)) if by == "reconstruction" else np.zeros(len(rows))
         if by != "features":
             surprise(rows, refined, found)
         if by != "reconstruction":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final, Literal, Self, get_args
 
 import numpy as np
@@ -17,7 +18,7 @@ __all__ = ["Method", "Scaling"]
 Method = Literal["quantile", "standard"]
 
 #: Rows that are scaled at a time.
-BLOCK: Final = 4_096
+BLOCK: Final = 512
 #: Points of a column's curve; they lie evenly on the normal scale, so closer together in the tails.
 KNOTS: Final = 129
 #: Standard deviations from the mean beyond which a value is no farther.
@@ -114,16 +115,49 @@ class Scaling:
     def __call__(self, rows: Float64Array) -> Float64Array:
         """Scaled rows float64[n, width] of raw rows float64[n, features]; no value depends on another row."""
         scaled = np.empty((len(rows), self.width))
+        self.fill(rows, scaled)
+        return scaled
+
+    def fill(self, rows: Float64Array, scaled: np.ndarray[Any, Any]) -> None:
+        """Write the scaled rows into `scaled` float32 or float64[n, width]."""
+        from greywater.kernels.curves import read_off
+
+        knots, slopes, values, lengths = self._curves
+        segments, both = np.empty(BLOCK, np.int32), len(self.flagged) > 0
         for start in range(0, len(rows), BLOCK):
             part = slice(start, start + BLOCK)
-            columns = np.ascontiguousarray(rows[part].T)
-            given = [signed_log(columns[place]) for place in self.kept]
-            given += [np.isnan(columns[place]).astype(np.float64) for place in self.flagged]
-            for place, column in enumerate(given):
-                curve = slice(int(self.starts[place]), int(self.starts[place + 1]))
-                scaled[part, place] = np.interp(column, self.knots[curve], self.values[curve])
-        np.nan_to_num(scaled, copy=False, nan=0.0)
-        return scaled
+            given = signed_log(np.ascontiguousarray(rows[part].T[self.kept]))
+            if both:
+                given = np.concatenate([given, np.isnan(rows[part].T[self.flagged])])
+            read_off(given, knots, slopes, values, lengths, segments, scaled[part])
+
+    def picked(self, columns: Int64Array) -> Self:
+        """The scaling that gives these columns only, int64, increasing."""
+        kept = columns[columns < len(self.kept)]
+        lengths = np.diff(self.starts)
+        points = np.repeat(np.isin(np.arange(self.width), columns), lengths)
+        return replace(
+            self,
+            kept=self.kept[kept],
+            flagged=self.flagged[columns[len(kept) :] - len(self.kept)],
+            knots=self.knots[points],
+            values=self.values[points],
+            starts=np.cumsum([0, *lengths[columns]]).astype(np.int64),
+        )
+
+    @cached_property
+    def _curves(self) -> tuple[Float64Array, Float64Array, Float64Array, Int64Array]:
+        """Knots, slopes and values float64[width, POINTS], as the kernel takes them, and the lengths."""
+        from greywater.kernels.curves import POINTS
+
+        lengths = np.diff(self.starts)
+        knots, slopes, values = np.full((self.width, POINTS), np.inf), *np.zeros((2, self.width, POINTS))
+        filled = np.arange(POINTS) < lengths[:, None]
+        knots[filled], values[filled] = self.knots, self.values
+        inner = np.arange(POINTS - 1) < lengths[:, None] - 1
+        rise, run = np.diff(values, axis=1)[inner], np.diff(np.where(filled, knots, 0.0), axis=1)[inner]
+        slopes[:, :-1][inner] = np.nan_to_num(rise / run, posinf=0.0, neginf=0.0)
+        return knots, slopes, values, lengths
 
     def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         """The arrays to save."""
@@ -151,7 +185,8 @@ class Scaling:
             all(array.ndim == 1 for array in held.values())
             and len(made.knots) == len(made.values)
             and len(made.starts) == len(made.sources) + 1
-            and bool(made.starts[0] == 0 and made.starts[-1] == len(made.knots) and (lengths > 0).all())
+            and bool(made.starts[0] == 0 and made.starts[-1] == len(made.knots))
+            and bool(((lengths > 0) & (lengths < CURVE_POINTS)).all())
             and bool(((made.sources >= 0) & (made.sources < features)).all())
             and bool(np.isfinite(made.knots).all() and np.isfinite(made.values).all())
             and method in get_args(Method)
@@ -161,6 +196,8 @@ class Scaling:
         return made
 
 
+#: A curve has fewer points: what its kernel has room for.
+CURVE_POINTS: Final = 256
 FLOATS: Final = ("knots", "values")
 ARRAYS: Final = ("kept", "flagged", *FLOATS, "starts")
 

@@ -121,6 +121,14 @@ class SequenceInput:
             out[..., PLAIN + place] = there & (whole // 4 == channel)
         return out.reshape(len(rows), 2 * self.length * self.channels)
 
+    def fill(self, rows: Float64Array, scaled: Float32Array) -> None:
+        """Write the values into `scaled`."""
+        scaled[:] = self(rows)
+
+    def picked(self, columns: Int64Array) -> Self:
+        """Itself: a network takes all the values."""
+        return self
+
     def known(self, scaled: Float32Array) -> Float64Array:
         """The share of the places that hold a payment, float64[n], of rows that `__call__` made."""
         there: Float64Array = scaled[:, :: self.channels].astype(np.float64).mean(axis=1)

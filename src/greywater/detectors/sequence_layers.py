@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, Literal, Self
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
-from greywater.detectors.refiner import SLOPE, layer_arrays, read_layers
+from greywater.detectors.refiner import SLOPE, Widened, layer_arrays, read_layers, widened
 from greywater.vocab import Float64Array
 
 __all__ = ["JUDGE", "SequenceLayers", "Step", "layer_shapes", "refiner_steps"]
@@ -70,16 +72,19 @@ class SequenceLayers:
         """Outputs float32[n, last] of rows float32[n, 2 * length * channels]; with `upto` those of so many layers."""
         from greywater.kernels.dense import dense
 
-        last, places = len(self.weights) - 1, rows.reshape(PARTIES * len(rows), -1, self.channels)
-        for number, (step, weight, bias) in enumerate(
-            zip(self.steps[:upto], self.weights[:upto], self.biases[:upto], strict=True)
-        ):
+        places = rows.reshape(PARTIES * len(rows), -1, self.channels)
+        for step, (weight, bias, slope), narrow in zip(self.steps[:upto], self._widened, self.biases, strict=False):
             given = _gathered(places, step)
             out = np.empty((given.shape[0] * given.shape[1], len(bias)), np.float32)
-            flat = np.ascontiguousarray(given.reshape(len(out), -1))
-            dense(flat, weight, bias, np.float32(1.0 if number == last else SLOPE), out)
-            places = _spread(out.reshape(given.shape[0], given.shape[1], -1), step)
+            dense(np.ascontiguousarray(given).reshape(len(out), -1), weight, bias, slope, out)
+            places = _spread(out[:, : len(narrow)].reshape(given.shape[0], given.shape[1], -1), step)
         return places.reshape(len(rows), -1)
+
+    @cached_property
+    def _widened(self) -> tuple[Widened, ...]:
+        return widened(self.weights, self.biases)
+
+    wide = __call__
 
     def back(self, rows: Float64Array, pull: Callable[[Float64Array], Float64Array]) -> Float64Array:
         """Gradient by the inputs, float64[n, inputs], of what `pull` is the gradient of by the outputs."""
@@ -117,8 +122,14 @@ class SequenceLayers:
 def _gathered(places: np.ndarray[Any, Any], step: Step) -> np.ndarray[Any, Any]:
     """What a layer takes in: [m, places, inputs]."""
     if step == "windows":
-        padded = np.pad(places, ((0, 0), (1, 1), (0, 0)))
-        return np.concatenate([padded[:, shift : shift + places.shape[1] : 2] for shift in range(4)], axis=2)
+        count, length, channels = places.shape
+        padded = np.zeros((count, length + 2, channels), places.dtype)
+        padded[:, 1:-1] = places
+        each, item = padded.strides[0], padded.itemsize
+        # Four places after each other are one piece of memory, and the next window begins two places on.
+        return as_strided(
+            padded, (count, length // 2, 4 * channels), (each, 2 * channels * item, item), writeable=False
+        )
     if step == "flat":
         return places.reshape(len(places), 1, -1)
     if step == "parties":

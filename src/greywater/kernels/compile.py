@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 
 import numba as _numba
 
-__all__ = ["Int", "Word", "cache_folder", "cache_is_cold", "inlined", "kernel", "kernel_hash"]
+__all__ = ["Int", "Word", "cache_folder", "cache_is_cold", "fused_kernel", "inlined", "kernel", "kernel_hash"]
 
 numba: Any = _numba
 
@@ -76,10 +76,23 @@ def kernel(function: Function) -> Function:
     >>> twice(21)
     42
     """
+    return _compiled(function)
+
+
+def fused_kernel(function: Function) -> Function:
+    """As `kernel`, but a product and the sum it goes into may be one instruction, rounded once.
+
+    For networks, whose results are only ever compared with results of the same kernel.
+    """
+    return _compiled(function, fastmath={"contract"})
+
+
+def _compiled(function: Function, **options: Any) -> Function:
     previous = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(cache_folder())
+    held = _has_source_file(function)
     try:
-        compiled = numba.njit(cache=_has_source_file(function), nogil=True, error_model="numpy", _nrt=False)(function)
+        compiled = numba.njit(cache=held, nogil=True, error_model="numpy", _nrt=False, **options)(function)
     finally:
         numba.config.CACHE_DIR = previous
     return cast(Function, compiled)
