@@ -24,7 +24,9 @@ from greywater.features.feature import Feature
 from greywater.stores.blocks import TableRows
 from greywater.vocab import Float64Array, Int64Array, Progress
 
-__all__ = ["AlertModel", "DecidedAlerts", "Learned", "Measured", "feature_rows", "learn"]
+__all__ = [
+    "AlertModel", "DecidedAlerts", "Learned", "Measured", "feature_rows", "fit_best", "learn", "quarter_starts",
+]  # fmt: skip
 
 #: Fewest reported and fewest dismissed alerts of a training slice.
 LEAST_OF_EACH: Final = 10
@@ -186,14 +188,14 @@ def learn(decided: DecidedAlerts, settings: Settings, progress: Progress | None 
     rows = feature_rows(decided.features, decided.values)
     judge = judge_cut = measured = None
     if _enough(decided.y[:train]):
-        judge = _fit(rows, decided, train, test, settings, progress)
+        judge = fit_best(rows, decided, train, test, settings, progress)
         judge_cut = _cut(judge, rows, decided, train, test, settings)
         measured = _measure(judge, rows, decided, train, test, settings)
         if measured is None:
             notes.append("the last fifth of the decided alerts holds only one kind of outcome: nothing was measured")
     ranker = cut = None
     if _enough(decided.y[:test]):
-        ranker = _fit(rows, decided, test, n, settings, progress)
+        ranker = fit_best(rows, decided, test, n, settings, progress)
         cut = _cut(ranker, rows, decided, test, n, settings)
     elif n:
         notes.append(
@@ -213,20 +215,20 @@ def _cuts(decided: DecidedAlerts) -> tuple[int, int, list[str]]:
     cuts = [cut_at(moments, share) for share in (0.6, 0.8)]
     if not decided.by_quarter or not len(moments):
         return cuts[0], cuts[1], []
-    starts = _quarter_starts(moments)
+    starts = quarter_starts(moments)
     near = [min(starts, key=lambda start: (abs(start - cut), start), default=0) for cut in cuts]
     if 0 < near[0] < near[1] < len(moments):
         return near[0], near[1], []
     return cuts[0], cuts[1], ["the alerts span too few quarters to be cut between them: they were cut by count"]
 
 
-def _quarter_starts(moments: Int64Array) -> list[int]:
+def quarter_starts(moments: Int64Array) -> list[int]:
     """Positions at which a new quarter begins, the first one left out."""
     months = moments.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
     return [int(place) + 1 for place in np.flatnonzero(np.diff(months // 3))]
 
 
-def _fit(
+def fit_best(
     rows: TableRows, decided: DecidedAlerts, train: int, stop: int, settings: Settings, progress: Progress | None
 ) -> AlertModel:
     """Fit both models on [0, train); of them and their mean, what removes most on [train, stop), trees among equals."""

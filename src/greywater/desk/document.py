@@ -62,11 +62,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """A title, a line under it, and sections."""
+    """A title, a line under it, sections, and the style sheets of its page, files of assets/."""
 
     title: str
     subtitle: str
     sections: Sequence[Section]
+    styles: Sequence[str] = ("report.css",)
 
 
 def to_html(document: Document) -> str:
@@ -78,7 +79,8 @@ def to_html(document: Document) -> str:
     >>> "<h1>Card &lt;1&gt;</h1>" in page, "<li>none &amp; all" in page, "http" in page.split("<body>")[1]
     (True, True, False)
     """
-    style = files("greywater.desk").joinpath("assets/report.css").read_text(encoding="utf-8")
+    assets = files("greywater.desk").joinpath("assets")
+    style = "".join(assets.joinpath(name).read_text(encoding="utf-8") for name in document.styles)
     shown = [section for section in document.sections if any(_html(block) for block in section.blocks)]
     links = "".join(f'<a href="#s{place}">{_text(section.title)}</a>' for place, section in enumerate(shown))
     body = "".join(
