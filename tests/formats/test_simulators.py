@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from greywater.errors import FormatError, InputError
+from greywater.errors import FormatError, InputError, RefusedValueError
 from greywater.formats.detect import open_source
-from greywater.formats.patterns import read_patterns
+from greywater.formats.patterns import Attempt, pattern_lines, read_patterns
 from greywater.formats.times import DAY_US
 
 WORLD = (
@@ -232,3 +232,23 @@ def test_published_patterns(shared_data: Path, name: str, attempts: int) -> None
     assert {attempt.typology for attempt in found} <= {
         "fan-out", "fan-in", "cycle", "random", "bipartite", "stack", "scatter-gather", "gather-scatter"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "amlworld_hi_small/HI-Small_Patterns.txt.gz",
+        "amlworld_patterns/LI-Small_Patterns.txt.gz",
+        "amlworld_patterns/HI-Medium_Patterns.txt.gz",
+    ],
+)
+def test_published_patterns_are_written_back_to_the_byte(shared_data: Path, name: str) -> None:
+    path = shared_data / name
+    written = "".join(pattern_lines(read_patterns(path)))
+    assert written.encode() == gzip.decompress(path.read_bytes())
+
+
+@pytest.mark.parametrize("fields", [("a",) * 10, ("a",) * 10 + ("b,c",), ("a",) * 10 + ("b\n",)])
+def test_payments_that_would_not_be_read_back_are_not_written(fields: tuple[str, ...]) -> None:
+    with pytest.raises(RefusedValueError, match="attempt 1"):
+        list(pattern_lines([Attempt("cycle", "", (fields,))]))
