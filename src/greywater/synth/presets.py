@@ -26,14 +26,14 @@ ATTEMPTS: Final = {
 }
 #: The same of the published world of few launderers.
 _FEW_ATTEMPTS: Final = {
-    "fan-out": 14,
-    "fan-in": 11,
-    "gather-scatter": 16,
-    "scatter-gather": 14,
-    "cycle": 20,
-    "random": 19,
-    "bipartite": 13,
-    "stack": 10,
+    "fan-out": 19,
+    "fan-in": 12,
+    "gather-scatter": 12,
+    "scatter-gather": 13,
+    "cycle": 12,
+    "random": 15,
+    "bipartite": 16,
+    "stack": 18,
 }
 
 
