@@ -42,10 +42,10 @@ from unseen_sets import Part, part_of, sequences_of, typologies
 
 #: What the validation slices chose, by set: a name of ADVERSARIAL.
 CHOSEN = {
-    "amlsim_medium": "standard scale, code 32, trim 20 %",
-    "amlgentex_small": "code 32",
-    "cardfraud": "as it comes",
-    "ethereum_accounts": "code 4",
+    "amlsim_medium": "standard scale, code 32, trim 20 %, far 1",
+    "amlgentex_small": "as it comes",
+    "cardfraud": "half masked, far 1",
+    "ethereum_accounts": "code 4, 10 epochs",
 }
 #: Alerts a day at which a hybrid with the detector is compared with one without.
 BUDGETS = (20, 5, 2)

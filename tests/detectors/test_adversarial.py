@@ -1,4 +1,4 @@
-"""The adversarial detector: its kernel, its gradients, what labels are for, collapse, and what it scores by."""
+"""The adversarial detector: its gradients, what labels are for, collapse, and what it scores by."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from greywater.detectors.metrics import average_precision, roc_auc
 from greywater.detectors.redundancy import distinct_columns
 from greywater.detectors.refiner import Layers, Pair
 from greywater.errors import DetectorError, ExtraMissingError, TrainingCollapsedError
-from greywater.kernels.dense import dense, surprise
 from greywater.stores.blocks import TableRows
 
 pytest.importorskip("torch", reason="pip install 'greywater[deep]'")
@@ -50,23 +49,6 @@ def behaviour(rows: int, seed: int, share: float = 0.03) -> tuple[pa.Table, np.n
 
 
 # ---- arrays
-
-
-def test_a_layer_is_what_numpy_says_and_a_row_has_its_bits_beside_any_others() -> None:
-    draw = np.random.default_rng(2)
-    rows = draw.normal(size=(11, 7)).astype(np.float32)
-    weight, bias = draw.normal(size=(7, 5)).astype(np.float32), draw.normal(size=5).astype(np.float32)
-    out = np.empty((11, 5), np.float32)
-    dense(rows, weight, bias, np.float32(0.1), out)
-    straight = rows.astype(np.float64) @ weight + bias
-    assert np.allclose(out, np.where(straight > 0, straight, 0.1 * straight), atol=1e-5)
-    for row in range(11):
-        alone = np.empty((1, 5), np.float32)
-        dense(rows[row : row + 1], weight, bias, np.float32(0.1), alone)
-        assert alone.tobytes() == out[row : row + 1].tobytes()
-    refined, apart = draw.normal(size=(11, 7)).astype(np.float32), np.empty(11)
-    surprise(rows, refined, apart)
-    assert np.allclose(apart, np.log1p((rows.astype(np.float64) - refined) ** 2).mean(axis=1), rtol=1e-12)
 
 
 def test_gradients_are_those_of_finite_differences() -> None:
@@ -122,6 +104,29 @@ def test_values_that_are_usual_each_but_do_not_go_together_are_found(by: Any) ->
     area = roc_auc(truth, made.score(TableRows(later)))
     assert area is not None
     assert area > 0.9
+
+
+def test_how_far_out_a_row_lies_is_a_part_of_the_score_where_it_is_asked_for(tmp_path: Path) -> None:
+    """Of a column that is left out as alike, too; the contributions say so, and still sum to the score."""
+    X, _ = behaviour(3_000, 2)
+    X = X.append_column("again", X["c0"])
+    table = TableRows(X)
+    made = {
+        weight: Adversarial(replace(QUICK, labels="none", far=weight, alike=0.99, epochs=1), device="cpu").fit(table)
+        for weight in (0.0, 0.5)
+    }
+    near, far = (each.score(table) for each in made.values())
+    fitted = made[0.5]._known()
+    assert (len(fitted.columns), fitted.scaling.width) == (6, 7)
+    rows = np.column_stack([column.to_numpy() for column in X.columns])
+    scaled = fitted.scaling(rows).astype(np.float32).astype(np.float64)
+    assert far == pytest.approx(near + 0.5 * (scaled**2).mean(axis=1))
+    parts = made[0.5].explain(TableRows(X.slice(0, 40)))
+    assert parts.sum(axis=1) == pytest.approx(far[:40])
+    assert parts[:, 6] == pytest.approx(0.5 * scaled[:40, 6] ** 2 / 7)
+    made[0.5].save(tmp_path / "m")
+    assert Adversarial.load(tmp_path / "m").score(table).tobytes() == far.tobytes()
+    assert made[0.5].score_row(rows[11]) == far[11]
 
 
 def test_known_launderers_pushed_away_are_told_better() -> None:
@@ -200,7 +205,15 @@ def test_numbers_that_are_none_are_a_collapse_too() -> None:
 
 
 def test_what_cannot_be_used_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    for wrong in ({"epochs": 0}, {"trim": 1.0}, {"labels": "some"}, {"score_by": "luck"}, {"alike": 0.0}, {"batch": 1}):
+    for wrong in (
+        {"epochs": 0},
+        {"trim": 1.0},
+        {"labels": "some"},
+        {"score_by": "luck"},
+        {"alike": 0.0},
+        {"far": -1.0},
+        {"batch": 1},
+    ):
         with pytest.raises(DetectorError, match="cannot be used"):
             AdversarialParameters(**wrong)  # type: ignore[arg-type]
     X, _ = behaviour(50, 9)

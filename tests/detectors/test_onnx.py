@@ -94,7 +94,8 @@ def test_an_exported_forest_says_what_the_model_says(kind: str) -> None:
 
 @pytest.mark.parametrize("by", ["reconstruction", "features", "both", "discriminator"])
 def test_an_exported_network_says_nearly_what_the_model_says(by: str) -> None:
-    detector = fitted(network(score_by=by, members=2 if by == "both" else 1), labelled=by == "both")
+    more = {"members": 2, "far": 0.3} if by == "both" else {}
+    detector = fitted(network(score_by=by, **more), labelled=by == "both")
     exported = export_onnx(detector)
     _, _, later = rows()
     score = detector.score(later)

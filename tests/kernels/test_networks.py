@@ -1,4 +1,4 @@
-"""Layers, curves and surprises against their slow twins, and the same bits whatever rows are beside a row."""
+"""Layers, curves and errors against their slow twins, and the same bits whatever rows are beside a row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greywater.detectors.scaling import Scaling
-from greywater.kernels.dense import dense, surprise
+from greywater.kernels.dense import apart, dense, far
 from tests import naive_networks as naive
 
 
@@ -37,14 +37,16 @@ def test_columns_beyond_the_inputs_are_not_looked_at() -> None:
 
 
 @pytest.mark.parametrize("size", [1.0, 1e12, 1e38])
-def test_the_surprise_is_its_twins_and_stays_finite(size: float) -> None:
+def test_errors_are_their_twins_and_stay_finite(size: float) -> None:
     draw = np.random.default_rng(5)
     rows = (draw.normal(size=(20, 70)) * size).clip(-3e38, 3e38).astype(np.float32)
     refined = np.concatenate([-rows, np.ones((20, 26), np.float32)], axis=1)
-    found = np.empty(20)
-    surprise(rows, refined, found)
+    found, alone = np.empty(20), np.empty(20)
+    apart(rows, refined, found)
+    far(rows, alone)
     assert np.isfinite(found).all()
-    assert found == pytest.approx([naive.surprise(row, -row) for row in rows], rel=1e-12)
+    assert found == pytest.approx([naive.apart(row, -row) for row in rows], rel=1e-12)
+    assert alone == pytest.approx([naive.apart(row, 0 * row) for row in rows], rel=1e-12)
 
 
 @settings(max_examples=40, deadline=None)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from threading import Event, Lock
-from typing import Any, ClassVar, Final, Literal, Self, get_args
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 
 from greywater.detectors.adversarial_networks import DenseNetworks, Networks
-from greywater.detectors.adversarial_training import Trained, TrainingPlan, side_by_side, train_pair
+from greywater.detectors.adversarial_parameters import AdversarialParameters
+from greywater.detectors.adversarial_training import Trained, side_by_side, train_pair
 from greywater.detectors.calibration import Platt, Rank, from_json
 from greywater.detectors.detector import Validation
 from greywater.detectors.fitted import CalibratedFace, ThresholdBy
@@ -32,7 +33,7 @@ from greywater.detectors.saved import (
     refuse_unusable_validation,
     write_folder,
 )
-from greywater.detectors.scaling import Method, Scaling
+from greywater.detectors.scaling import Scaling
 from greywater.detectors.sequence_input import SequenceInput
 from greywater.detectors.steps import StepTold, TellsSteps
 from greywater.detectors.threshold import Threshold
@@ -45,7 +46,6 @@ __all__ = ["Adversarial", "AdversarialParameters"]
 Float32Array = np.ndarray[Any, np.dtype[np.float32]]
 #: What brings raw rows to what a pair takes.
 Input = Scaling | SequenceInput
-Labels = Literal["none", "good", "push"]
 ARRAYS: Final = "pair.safetensors"
 #: Laundering payments from which the validation slice's average precision stops the training.
 STOPPING_POSITIVES: Final = 20
@@ -55,99 +55,6 @@ LIMITS: Final = (
     "Its discriminator alone is no detector: it tells originals from reconstructions, not good from bad.",
     "Without labels it was not the best on every set measured, and which settings are best changes from set to set.",
 )
-
-
-@dataclass(frozen=True)
-class AdversarialParameters:
-    """How the pair is trained and what it scores by.
-
-    Parameters
-    ----------
-    sample_rows : int
-        Payments learned from, taken evenly along the slice by the seed.
-    scaling : {"quantile", "standard"}
-        How columns are brought to one scale (docs/outliers.md): by their ranks, or by logarithms, mean and deviation.
-    alike : float
-        Columns whose correlation with one kept before reaches this are left out; 1 keeps all.
-    labels : {"none", "good", "push"}
-        What labels are for, where there are some: nothing; known launderers are not learned from; or they are also
-        pushed away.
-    score_by : {"reconstruction", "features", "both", "discriminator"}
-        What makes the score (docs/adversarial.md). The discriminator alone is there to be compared with.
-    members : int
-        Pairs trained from different seeds, whose scores are averaged.
-    blind_epochs : int
-        Epochs where no label says when to stop: whoever learns for longer learns what contaminates, too.
-    restarts : int
-        How often a training that collapsed is begun again, more slowly, before it fails.
-    hidden, code : int
-        Width of the refiner's outer layers, and of the narrow one between them.
-    epochs, epoch_rows, passes, patience, batch, rate, discriminator_rate, masked, noise, adversarial, \
-    matching, push, trim
-        As `TrainingPlan`.
-    """
-
-    sample_rows: int = 200_000
-    scaling: Method = "quantile"
-    alike: float = 0.9
-    labels: Labels = "push"
-    score_by: ScoreBy = "reconstruction"
-    members: int = 3
-    blind_epochs: int = 4
-    restarts: int = 2
-    hidden: int = 128
-    code: int = 16
-    epochs: int = TrainingPlan.epochs
-    epoch_rows: int = TrainingPlan.epoch_rows
-    passes: int = TrainingPlan.passes
-    patience: int = TrainingPlan.patience
-    batch: int = TrainingPlan.batch
-    rate: float = TrainingPlan.rate
-    discriminator_rate: float = TrainingPlan.discriminator_rate
-    masked: float = TrainingPlan.masked
-    noise: float = TrainingPlan.noise
-    adversarial: float = TrainingPlan.adversarial
-    matching: float = TrainingPlan.matching
-    push: float = TrainingPlan.push
-    trim: float = TrainingPlan.trim
-
-    def __post_init__(self) -> None:
-        whole = (
-            "sample_rows",
-            "members",
-            "hidden",
-            "code",
-            "epochs",
-            "blind_epochs",
-            "epoch_rows",
-            "passes",
-            "patience",
-        )
-        bad = [name for name in whole if getattr(self, name) < 1]
-        bad += [] if self.batch >= 2 else ["batch"]
-        bad += [name for name in ("rate", "discriminator_rate") if not 0 < getattr(self, name) < 1]
-        bad += [
-            name for name in ("restarts", "noise", "adversarial", "matching", "push") if not getattr(self, name) >= 0
-        ]
-        bad += [name for name in ("masked", "trim") if not 0 <= getattr(self, name) < 1]
-        bad += [] if 0 < self.alike <= 1 else ["alike"]
-        bad += [] if self.labels in get_args(Labels) else ["labels"]
-        bad += [] if self.scaling in get_args(Method) else ["scaling"]
-        bad += [] if self.score_by in get_args(ScoreBy) else ["score_by"]
-        if bad:
-            raise DetectorError(
-                f"{bad[0]} = {getattr(self, bad[0])!r} cannot be used",
-                where="AdversarialParameters",
-                mend="see its docstring",
-            )
-
-    def plan(self, slower: int = 0, *, blind: bool = False) -> TrainingPlan:
-        """How one pair is trained, `blind` without labels; rates are halved as often as it is to go slower."""
-        chosen = {one.name: getattr(self, one.name) for one in fields(TrainingPlan)}
-        chosen["epochs"] = min(self.epochs, self.blind_epochs) if blind else self.epochs
-        for name in ("rate", "discriminator_rate"):
-            chosen[name] *= 0.5**slower
-        return TrainingPlan(**chosen)
 
 
 @dataclass
@@ -167,6 +74,12 @@ class _Fitted:
         """The scaling of the pairs' columns alone."""
         return self.scaling.picked(self.columns)
 
+    def whole(self, rows: Float64Array) -> Float32Array:
+        """All scaled columns of rows, float32[n, width]."""
+        made = np.empty((len(rows), len(self.scaling.sources)), np.float32)
+        self.scaling.fill(rows, made)
+        return made
+
     def scaled(self, rows: Float64Array) -> Float32Array:
         """Rows float32[n, columns] as the pairs take them."""
         made = np.empty((len(rows), len(self.columns)), np.float32)
@@ -179,7 +92,7 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
 
     A refiner learns to give noised rows of good behaviour back as they were, against a discriminator that learns to
     tell what it gives back from originals (Sabokrou et al. 2018; denoising: Vincent et al. 2008). The score is how far
-    a row is from what the refiner makes of it: the mean over the columns of log(1 + error^2). Columns are brought to
+    a row is from what the refiner makes of it: the mean over the columns of error^2. Columns are brought to
     normal scores by their ranks, and one is kept of those that say the same.
 
     Parameters
@@ -201,6 +114,8 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
     needs_labels: ClassVar[bool] = False
     #: Rows a thread scores at a time.
     _share: ClassVar[int] = SHARE
+    #: Whether how far out a row lies can be a part of the score.
+    _goes_far: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -325,6 +240,10 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
             found = np.zeros((len(rows), len(fitted.names) + 1))
             for place, source in enumerate(sources):
                 found[:, source] += columns[:, place]
+            if self._far:
+                squares = self._far * fitted.whole(rows).astype(np.float64) ** 2 / fitted.scaling.width
+                for place, source in enumerate(fitted.scaling.sources):
+                    found[:, source] += squares[:, place]
             found[:, -1] = self._score_scaled(scaled) - columns.sum(axis=1) if weight is not None else quiet
             parts.append(found)
         return np.concatenate(parts)
@@ -379,6 +298,10 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
             raise DetectorError(f"the description is damaged: {error}", where=str(folder), mend=MEND) from error
         detector._fitted = _Fitted(names, scaling, columns, pairs, calibrated, threshold, card)
         return detector
+
+    @property
+    def _far(self) -> float:
+        return self._parameters.far if self._goes_far else 0.0
 
     def _draw(
         self, X: TrainingTable, y: Int64Array | None, weight: Float64Array | None
@@ -499,10 +422,17 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
         raise AssertionError
 
     def _score(self, rows: Float64Array) -> Float64Array:
-        scaled = self._known().scaled
-        return by_shares(
-            lambda low, high: self._score_scaled(scaled(rows[low:high])), len(rows), self._threads, self._share
-        )
+        return by_shares(lambda low, high: self._score_part(rows[low:high]), len(rows), self._threads, self._share)
+
+    def _score_part(self, rows: Float64Array) -> Float64Array:
+        from greywater.kernels.dense import far
+
+        fitted, weight = self._known(), self._far
+        if not weight:
+            return self._score_scaled(fitted.scaled(rows))
+        whole, distance = fitted.whole(rows), np.empty(len(rows))
+        far(whole, distance)
+        return self._score_scaled(np.ascontiguousarray(whole[:, fitted.columns])) + weight * distance
 
     def _score_scaled(self, rows: Float32Array) -> Float64Array:
         pairs = self._known().pairs

@@ -22,13 +22,13 @@ class AdversarialSequence(Adversarial):
 
     Both networks are one-dimensional convolutions over the places of a sequence, the same for either party; at each
     place they see amount, time since the payment before, paid or received, whether the counterparty was new, and the
-    channel (docs/sequence.md has the columns). The score is the mean over the channels of log(1 + error^2), over the
+    channel (docs/sequence.md has the columns). The score is the mean over the channels of error^2, over the
     places that hold a payment. Other columns are not looked at.
 
     Parameters
     ----------
     parameters : AdversarialParameters, optional
-        As for `Adversarial`; `hidden` is the channels of the convolutions, `scaling` and `alike` are of no use.
+        As for `Adversarial`; `hidden` is the channels of the convolutions, `scaling`, `alike` and `far` are of no use.
     seed, threads, device, threshold_by, cost_missed, cost_wasted
         As for `Adversarial`.
     """
@@ -39,6 +39,7 @@ class AdversarialSequence(Adversarial):
     )
 
     _share: ClassVar[int] = 512
+    _goes_far: ClassVar[bool] = False
 
     def past_payments(self, X: TrainingTable) -> Float64Array:
         """What each payment of either party's sequence adds to the score, float64[n, 2, length].

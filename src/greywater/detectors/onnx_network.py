@@ -29,9 +29,15 @@ def network_score(graph: OnnxGraph, detector: Any) -> str:
         raise DetectorError("a network without columns cannot be written as ONNX", mend="fit it on columns that differ")
     rows = graph.cast(_scaled(graph, fitted.scaling, fitted.columns), np.float32)
     each = [_pair(graph, rows, pair, detector._parameters.score_by) for pair in fitted.pairs]
-    if len(each) == 1:
-        return each[0]
-    return graph.op("Div", reduce(lambda one, other: graph.op("Add", one, other), each), graph.array(float(len(each))))
+    score = each[0]
+    if len(each) > 1:
+        total = reduce(lambda one, other: graph.op("Add", one, other), each)
+        score = graph.op("Div", total, graph.array(float(len(each))))
+    if not (far := detector._parameters.far):
+        return score
+    whole = graph.cast(_scaled(graph, fitted.scaling, np.arange(fitted.scaling.width)), np.float32)
+    distance = _mean_square(graph, graph.cast(whole, np.float64))
+    return graph.op("Add", score, graph.op("Mul", distance, graph.array(far)))
 
 
 def _scaled(graph: OnnxGraph, scaling: Scaling, columns: Int64Array) -> str:
@@ -100,7 +106,10 @@ def _pair(graph: OnnxGraph, rows: str, pair: Pair, by: str) -> str:
 
 
 def _apart(graph: OnnxGraph, one: str, other: str) -> str:
-    """Mean over the columns of log(1 + error^2), float64[n]."""
+    """Mean over the columns of error^2, float64[n]."""
     error = graph.op("Sub", graph.cast(one, np.float64), graph.cast(other, np.float64))
-    grown = graph.op("Log", graph.op("Add", graph.op("Mul", error, error), graph.array(1.0)))
-    return graph.op("ReduceMean", grown, graph.array(np.array([1], np.int64)), keepdims=0)
+    return _mean_square(graph, error)
+
+
+def _mean_square(graph: OnnxGraph, rows: str) -> str:
+    return graph.op("ReduceMean", graph.op("Mul", rows, rows), graph.array(np.array([1], np.int64)), keepdims=0)

@@ -165,26 +165,26 @@ class Pair:
     def score(self, rows: Float32Array, by: ScoreBy, threads: int) -> Float64Array:
         """Scores float64[n] of scaled rows float32[n, columns]; higher = less like what was learned.
 
-        "reconstruction": mean of log(1 + error^2) over the columns. "features": the same over the discriminator's
+        "reconstruction": mean of error^2 over the columns. "features": the same over the discriminator's
         features of the row and of its reconstruction. "both": their sum. "discriminator": its
         output alone, turned round.
         """
         return by_shares(lambda low, high: self._scores(rows[low:high], by), len(rows), threads)
 
     def _scores(self, rows: Float32Array, by: ScoreBy) -> Float64Array:
-        from greywater.kernels.dense import surprise
+        from greywater.kernels.dense import apart
 
         if by == "discriminator":
             return -self.discriminator(rows)[:, 0].astype(np.float64)
         refined = self.refiner.wide(rows)
         found = np.empty(len(rows)) if by == "reconstruction" else np.zeros(len(rows))
         if by != "features":
-            surprise(rows, refined, found)
+            apart(rows, refined, found)
         if by != "reconstruction":
             features = len(self.discriminator.weights) - 1
-            apart = np.empty(len(rows))
-            surprise(self.discriminator(rows, features), self.discriminator(refined, features), apart)
-            found = found + apart
+            further = np.empty(len(rows))
+            apart(self.discriminator(rows, features), self.discriminator(refined, features), further)
+            found = found + further
         return found
 
     def contributions(self, rows: Float32Array) -> Float64Array:
@@ -208,7 +208,7 @@ class Pair:
 
         def pull(refined: Float64Array) -> Float64Array:
             error = way - refined
-            by_error: Float64Array = 2 * error / (1 + error**2) / len(row)
+            by_error: Float64Array = 2 * error / len(row)
             held.append(by_error)
             return -by_error
 

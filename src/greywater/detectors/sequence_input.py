@@ -52,6 +52,11 @@ class SequenceInput:
     method: Any = "sequence"
 
     @property
+    def width(self) -> int:
+        """Values of a row."""
+        return len(self.sources)
+
+    @property
     def channels(self) -> int:
         """Channels of a place."""
         return PLAIN + len(self.kinds)

@@ -61,6 +61,7 @@ SEARCH_SPACES: Final[Mapping[str, SearchSpace]] = {
                 "hidden": Choice((64, 128, 256)),
                 "code": Choice((4, 8, 16, 32)),
                 "scaling": Choice(("quantile", "standard")),
+                "far": Choice((0.0, 0.1, 0.3, 1.0)),
                 "batch": Choice((256, 512, 1_024)),
                 "rate": Number(2e-4, 5e-3, log=True),
                 "discriminator_rate": Number(2e-4, 5e-3, log=True),

@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 
 from greywater.kernels.compile import fused_kernel, kernel
 
-__all__ = ["Float32Array", "dense", "surprise"]
+__all__ = ["Float32Array", "apart", "dense", "far"]
 
 Float32Array = NDArray[np.float32]
-#: Of a product; one more factor is below 1e78, so it stays a float64.
-LARGE = 1e200
 
 
 @fused_kernel
@@ -84,20 +82,27 @@ def dense(rows: Float32Array, weight: Float32Array, bias: Float32Array, slope: A
 
 
 @kernel
-def surprise(rows: Float32Array, refined: Float32Array, out: Any) -> None:
-    """Fill `out` float64[n] with the mean over the columns of log(1 + error^2), error = rows - refined.
+def apart(rows: Float32Array, refined: Float32Array, out: Any) -> None:
+    """Fill `out` float64[n] with the mean over the columns of (rows - refined)^2.
 
-    One logarithm is taken of the product over many columns, before it can leave the range of a float64. `refined` may
-    have more columns than `rows`.
+    `refined` may have more columns than `rows`, which are not looked at.
     """
     columns = rows.shape[1]
     for row in range(rows.shape[0]):
-        total, product = 0.0, 1.0
+        total = 0.0
         for j in range(columns):
             error = np.float64(rows[row, j]) - np.float64(refined[row, j])
-            product *= 1.0 + error * error
-            if product > LARGE:
-                total += np.log(product)
-                product = 1.0
-        total += np.log(product)
+            total += error * error
+        out[row] = total / columns if columns > 0 else 0.0
+
+
+@kernel
+def far(rows: Float32Array, out: Any) -> None:
+    """Fill `out` float64[n] with the mean over the columns of rows^2."""
+    columns = rows.shape[1]
+    for row in range(rows.shape[0]):
+        total = 0.0
+        for j in range(columns):
+            value = np.float64(rows[row, j])
+            total += value * value
         out[row] = total / columns if columns > 0 else 0.0
