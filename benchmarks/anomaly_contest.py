@@ -38,6 +38,7 @@ PAIRS = [3]
 #: Settings of the adversarial detector that the validation slice chooses from.
 ADVERSARIAL: Mapping[str, dict[str, Any]] = {
     "as it comes": {},
+    "code 32, 12 passes": {"code": 32, "passes": 12},
     "code 4, 10 epochs": {"code": 4, "blind_epochs": 10},
     "half masked, far 1": {"masked": 0.5, "blind_epochs": 3, "far": 1.0},
     "standard scale, code 32, trim 20 %": {"scaling": "standard", "code": 32, "trim": 0.2},
