@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from greywater.errors import StoreAccessError, StoreFullError
 from greywater.vocab import Int64Array
 
-__all__ = ["decimal_text", "time_text", "write_json", "write_table"]
+__all__ = ["decimal_text", "named_troubles", "time_text", "write_json", "write_table"]
 
 
 def time_text(seconds: Int64Array, missing: int | None = None) -> pa.Array:
@@ -56,7 +56,7 @@ def write_table(path: Path, columns: dict[str, Any]) -> None:
         The file cannot be written.
     """
     table = pa.table(columns)
-    with _named_troubles(path):
+    with named_troubles(path):
         if path.suffix == ".parquet":
             pq.write_table(table, path, compression="zstd")
         else:
@@ -81,12 +81,13 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
             lines.append(f"{json.dumps(key)}: [\n{entries}\n]" if value else f"{json.dumps(key)}: []")
         else:
             lines.append(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}")
-    with _named_troubles(path):
+    with named_troubles(path):
         path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8", newline="\n")
 
 
 @contextmanager
-def _named_troubles(path: Path) -> Iterator[None]:
+def named_troubles(path: Path) -> Iterator[None]:
+    """A file that cannot be written is told of in words, with its path."""
     try:
         yield
     except OSError as error:
