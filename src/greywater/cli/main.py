@@ -66,6 +66,7 @@ A model is a candidate, then a shadow, the champion, retired: docs/models.md.
     "seeds": "Confirmed launderers: taken from past reports or closed alerts, and listed.",
     "experiments": "Fits that were written down: listed, shown, compared, tagged, exported, repeated.",
     "training-set": "Training sets as of their moments: made, listed, made again bit for bit.",
+    "synth": "Made-up money: alerts with their transactions, in files that can be shared.",
     "bench": "Benchmarks that others have published, run on their files or on files of their form.",
     "pipeline": "Steps from recorded payments to a judged model, declared in a file, run and gone on with.",
 }
@@ -134,6 +135,9 @@ COMMANDS: Final = {
     "pipeline check": Command("greywater.cli.pipeline:check", "Show which steps would run, and why."),
     "pipeline export": Command("greywater.cli.pipeline:export", "Write a pipeline as a DAG of Apache Airflow."),
     "bench synthaml": Command("greywater.cli.bench:synthaml", "Run the SynthAML benchmark beside what was published."),
+    "synth alertbook": Command(
+        "greywater.cli.synth:alert_book", "Make up alerts with outcomes and transactions, in SynthAML's form."
+    ),
     "rules list": Command("greywater.cli.rules:listed", "List rules."),
     "rules show": Command("greywater.cli.rules:show", "Show what a rule is."),
     "rules test": Command("greywater.cli.rules:check", "Check rules, and say which are evaluated."),
