@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from greywater.errors import StoreAccessError, StoreFullError
 from greywater.vocab import Int64Array
 
-__all__ = ["decimal_text", "named_troubles", "time_text", "write_json", "write_table"]
+__all__ = ["decimal_text", "named_troubles", "time_text", "write_json", "write_pieces", "write_table"]
 
 
 def time_text(seconds: Int64Array, missing: int | None = None) -> pa.Array:
@@ -55,15 +55,28 @@ def write_table(path: Path, columns: dict[str, Any]) -> None:
     StoreAccessError, StoreFullError
         The file cannot be written.
     """
-    table = pa.table(columns)
-    with named_troubles(path):
-        if path.suffix == ".parquet":
-            pq.write_table(table, path, compression="zstd")
-        else:
-            with path.open("wb") as stream:
+    if path.suffix == ".parquet":
+        with named_troubles(path):
+            pq.write_table(pa.table(columns), path, compression="zstd")
+    else:
+        write_pieces(path, [columns])
+
+
+def write_pieces(path: Path, pieces: Iterable[dict[str, Any]]) -> None:
+    """Write columns of text as CSV, piece by piece, so that no more than one piece is held.
+
+    Raises
+    ------
+    StoreAccessError, StoreFullError
+        The file cannot be written.
+    """
+    options = pa_csv.WriteOptions(include_header=False, quoting_style="none")
+    with named_troubles(path), path.open("wb") as stream:
+        for number, columns in enumerate(pieces):
+            table = pa.table(columns)
+            if number == 0:
                 stream.write((",".join(table.column_names) + "\n").encode())
-                options = pa_csv.WriteOptions(include_header=False, quoting_style="none")
-                pa_csv.write_csv(table, stream, write_options=options)
+            pa_csv.write_csv(table, stream, write_options=options)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

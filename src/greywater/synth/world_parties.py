@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from greywater.synth.economy import BANK, COUNTRIES, KINDS, PERSON, Population
-from greywater.synth.ledgerfile import time_text, write_table
+from greywater.synth.ledgerfile import time_text, write_pieces
 from greywater.synth.presets import DAY_SECONDS, WorldPlan
 from greywater.synth.streams import stream
 from greywater.synth.world_files import Form, number_texts
@@ -24,6 +27,8 @@ _CODES: Final = (
 )  # fmt: skip
 #: Accounts were opened up to so many days before the world begins.
 _OLDEST: Final = 3_650
+#: Accounts whose rows are made at a time.
+_AT_A_TIME: Final = 1 << 19
 
 
 def write_parties(folder: Path, form: Form, plan: WorldPlan, population: Population) -> dict[str, Path]:
@@ -34,80 +39,79 @@ def write_parties(folder: Path, form: Form, plan: WorldPlan, population: Populat
     dict of str to Path
         accounts, and of our own form parties.
     """
-    order = np.argsort(population.number, kind="stable")
+    accounts = folder / (f"{plan.name}_accounts.csv" if form == "amlworld" else "accounts.csv")
+    columns: Callable[[Population, Int64Array], dict[str, Any]] = _amlsim_accounts
     if form == "amlworld":
-        path = folder / f"{plan.name}_accounts.csv"
-        write_table(path, _amlworld_accounts(population, order))
-        return {"accounts": path}
-    if form == "amlsim":
-        write_table(folder / "accounts.csv", _amlsim_accounts(population, order))
-        return {"accounts": folder / "accounts.csv"}
-    write_table(folder / "accounts.csv", _own_accounts(plan, population, order))
-    write_table(folder / "parties.csv", _own_parties(population))
-    return {"accounts": folder / "accounts.csv", "parties": folder / "parties.csv"}
-
-
-def _amlworld_accounts(population: Population, order: Int64Array) -> dict[str, Any]:
-    bank, entity = population.bank[order], population.entity[order]
-    names = _bank_names(population)
-    return {
-        "Bank Name": names.take(pa.array(bank)),
-        "Bank ID": pa.array(population.bank_id[bank]),
-        "Account Number": number_texts(population.number[order]),
-        "Entity ID": number_texts(population.entity_number[entity]),
-        "Entity Name": _entity_names(population).take(pa.array(entity)),
-    }
-
-
-def _amlsim_accounts(population: Population, order: Int64Array) -> dict[str, Any]:
-    entity = population.entity[order]
-    person = population.kind[order] == PERSON
-    return {
-        "acct_id": pa.array(population.number[order]),
-        "dsply_nm": pc.binary_join_element_wise("C", pa.array(entity).cast(pa.string()), "_"),
-        "type": pa.array(np.where(person, "I", "O")),
-        "acct_rptng_crncy": pa.array(np.full(len(order), "USD")),
-        "bank_id": pa.array(population.bank_id[population.bank[order]]),
-    }
-
-
-def _own_accounts(plan: WorldPlan, population: Population, order: Int64Array) -> dict[str, Any]:
-    age = stream(plan.seed, "ages of accounts").integers(1, _OLDEST, len(population))
-    return {
-        "account": number_texts(population.number[order]),
-        "customer": number_texts(population.entity_number[population.entity[order]]),
-        "bank": pa.array(population.bank_id[population.bank[order]]),
-        "opened": time_text(plan.start - age[order] * DAY_SECONDS),
-    }
-
-
-def _own_parties(population: Population) -> dict[str, Any]:
+        columns = _amlworld_accounts
+    elif form == "own":
+        columns = partial(_own_accounts, plan)
+    order = np.argsort(population.number, kind="stable")
+    write_pieces(accounts, (columns(population, some) for some in _slices(order)))
+    if form != "own":
+        return {"accounts": accounts}
     order = np.argsort(population.entity_number, kind="stable")
-    kind = population.entity_kind[order]
+    country = _countries(population)
+    write_pieces(folder / "parties.csv", (_own_parties(population, country, some) for some in _slices(order)))
+    return {"accounts": accounts, "parties": folder / "parties.csv"}
+
+
+def _slices(order: Int64Array) -> Iterator[Int64Array]:
+    """Places, so many at a time that their rows are small beside the population."""
+    for first in range(0, len(order), _AT_A_TIME):
+        yield order[first : first + _AT_A_TIME]
+
+
+def _amlworld_accounts(population: Population, some: Int64Array) -> dict[str, Any]:
+    bank, entity = population.bank[some], population.entity[some]
+    return {
+        "Bank Name": _numbered(COUNTRIES, population.bank_country[bank], bank, " Bank #"),
+        "Bank ID": pa.array(population.bank_id[bank]),
+        "Account Number": number_texts(population.number[some]),
+        "Entity ID": number_texts(population.entity_number[entity]),
+        "Entity Name": _numbered(KINDS, population.entity_kind[entity], entity, " #"),
+    }
+
+
+def _amlsim_accounts(population: Population, some: Int64Array) -> dict[str, Any]:
+    entity = population.entity[some]
+    return {
+        "acct_id": pa.array(population.number[some]),
+        "dsply_nm": pc.binary_join_element_wise("C", pa.array(entity).cast(pa.string()), "_"),
+        "type": pa.array(np.where(population.kind[some] == PERSON, "I", "O")),
+        "acct_rptng_crncy": pa.array(np.full(len(some), "USD")),
+        "bank_id": pa.array(population.bank_id[population.bank[some]]),
+    }
+
+
+def _own_accounts(plan: WorldPlan, population: Population, some: Int64Array) -> dict[str, Any]:
+    age = stream(plan.seed, "ages of accounts").integers(1, _OLDEST, len(population), dtype=np.int16)[some]
+    return {
+        "account": number_texts(population.number[some]),
+        "customer": number_texts(population.entity_number[population.entity[some]]),
+        "bank": pa.array(population.bank_id[population.bank[some]]),
+        "opened": time_text(plan.start - age.astype(np.int64) * DAY_SECONDS),
+    }
+
+
+def _own_parties(population: Population, country: NDArray[np.int8], some: Int64Array) -> dict[str, Any]:
+    kind = population.entity_kind[some]
     words = np.array(["person" if code == PERSON else ("bank" if code == BANK else "company") for code in range(5)])
     return {
-        "customer": number_texts(population.entity_number[order]),
-        "name": _entity_names(population).take(pa.array(order)),
+        "customer": number_texts(population.entity_number[some]),
+        "name": _numbered(KINDS, kind, some, " #"),
         "kind": pa.array(words[kind]),
-        "country": pa.array(np.array(_CODES)[_countries(population)[order]]),
+        "country": pa.array(np.array(_CODES)[country[some]]),
     }
 
 
-def _countries(population: Population) -> Int64Array:
+def _countries(population: Population) -> NDArray[np.int8]:
     """Of each customer the country of the bank of its first account."""
-    first = np.zeros(len(population.entity_kind), np.int64)
-    first[population.entity[::-1]] = np.arange(len(population) - 1, -1, -1)
-    return population.bank_country[population.bank[first]].astype(np.int64)
+    country = np.zeros(len(population.entity_kind), np.int8)
+    country[population.entity[::-1]] = population.bank_country[population.bank[::-1]]
+    return country
 
 
-def _bank_names(population: Population) -> pa.Array:
-    country = pa.array(np.array(COUNTRIES)[population.bank_country])
-    number = pa.array(np.arange(1, len(population.bank_id) + 1)).cast(pa.string())
-    return pc.binary_join_element_wise(country, number, " Bank #")
-
-
-def _entity_names(population: Population) -> pa.Array:
-    """Kind and number, as the published worlds name customers."""
-    kind = pa.array(np.array(KINDS)[population.entity_kind])
-    number = pa.array(np.arange(1, len(population.entity_kind) + 1)).cast(pa.string())
-    return pc.binary_join_element_wise(kind, number, " #")
+def _numbered(words: tuple[str, ...], which: NDArray[np.int8], place: NDArray[Any], between: str) -> pa.Array:
+    """A word and a number, as the published worlds name banks and customers."""
+    word = pa.array(words).take(pa.array(which))
+    return pc.binary_join_element_wise(word, pa.array(place + 1).cast(pa.string()), between)
