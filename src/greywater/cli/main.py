@@ -66,7 +66,7 @@ A model is a candidate, then a shadow, the champion, retired: docs/models.md.
     "seeds": "Confirmed launderers: taken from past reports or closed alerts, and listed.",
     "experiments": "Fits that were written down: listed, shown, compared, tagged, exported, repeated.",
     "training-set": "Training sets as of their moments: made, listed, made again bit for bit.",
-    "synth": "Made-up money: alerts with their transactions, in files that can be shared.",
+    "synth": "Made-up money: alerts and payments in files that can be shared, and how near they are to real ones.",
     "bench": "Benchmarks that others have published, run on their files or on files of their form.",
     "pipeline": "Steps from recorded payments to a judged model, declared in a file, run and gone on with.",
 }
@@ -138,6 +138,7 @@ COMMANDS: Final = {
     "synth alertbook": Command(
         "greywater.cli.synth:alert_book", "Make up alerts with outcomes and transactions, in SynthAML's form."
     ),
+    "synth report": Command("greywater.cli.synth_report:report", "Hold made-up alerts against real ones."),
     "rules list": Command("greywater.cli.rules:listed", "List rules."),
     "rules show": Command("greywater.cli.rules:show", "Show what a rule is."),
     "rules test": Command("greywater.cli.rules:check", "Check rules, and say which are evaluated."),
