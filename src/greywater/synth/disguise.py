@@ -21,6 +21,8 @@ Formats = NDArray[np.int8]
 _UNTYPED_FORMATS: Final = {"ACH": 0.686, "Cheque": 0.175, "Credit Card": 0.111, "Bitcoin": 0.028}
 #: A payment takes the amount of any everyday one between this share of what is wanted and the whole of it.
 _NEAR: Final = 0.88
+#: Launderers use a currency only where so many people and so many companies do.
+_FEWEST_USERS: Final = 40
 
 
 @dataclass(frozen=True)
@@ -51,16 +53,20 @@ class Looks(Protocol):
         """When payments are made."""
         ...
 
-    def currency(self, rng: np.random.Generator) -> int:
-        """The currency of a ring, -1 for any."""
+    def currency(self, share: float) -> int:
+        """The currency at this share of all payments put in order of currency, -1 for any."""
         ...
 
-    def amounts(self, rng: np.random.Generator, currency: int, count: int) -> Float64Array:
-        """What payments in the currency come to, US cents."""
+    def amounts(self, currency: int, shares: Float64Array) -> Float64Array:
+        """US cents at these shares of all payments in the currency, the smallest first."""
         ...
 
     def cast(self, rng: np.random.Generator, currency: int, count: int, *, companies: bool) -> Int64Array:
         """Accounts that may take part, companies or people; some may come twice."""
+        ...
+
+    def everyone(self, currency: int, *, companies: bool) -> Int64Array:
+        """All accounts that may take part, some more than once."""
         ...
 
     def wear(
@@ -104,13 +110,13 @@ class PublishedLooks:
         self._by_bank = np.argsort(population.bank, kind="stable")
         self._bank_first = np.searchsorted(population.bank[self._by_bank], np.arange(len(population.bank_id) + 1))
 
-    def currency(self, rng: np.random.Generator) -> int:
+    def currency(self, share: float) -> int:
         """Any."""
         return -1
 
-    def amounts(self, rng: np.random.Generator, currency: int, count: int) -> Float64Array:
+    def amounts(self, currency: int, shares: Float64Array) -> Float64Array:
         """No matter how much: `wear` draws amounts payment by payment."""
-        return np.full(count, 1_000_000.0)
+        return np.full(len(shares), 1_000_000.0)
 
     @property
     def clock(self) -> Clock:
@@ -126,7 +132,11 @@ class PublishedLooks:
 
     def cast(self, rng: np.random.Generator, currency: int, count: int, *, companies: bool) -> Int64Array:
         """Anybody, with any currency."""
-        return rng.choice(self._firms if companies else self._people, count)
+        return rng.choice(self.everyone(currency, companies=companies), count)
+
+    def everyone(self, currency: int, *, companies: bool) -> Int64Array:
+        """All companies or all people."""
+        return self._firms if companies else self._people
 
     def wear(
         self, rng: np.random.Generator, currency: Any, cents: Float64Array, *, typed: bool, own: Any = False
@@ -184,34 +194,59 @@ class EverydayLooks:
                 rack[currency] = mine[np.argsort(self._sample.paid[mine], kind="stable")]
         return rack
 
-    def currency(self, rng: np.random.Generator) -> int:
-        """The currency of any everyday payment between two parties."""
-        return int(self._sample.currency[rng.choice(self._ordinary)])
+    def currency(self, share: float) -> int:
+        """The currency at this share of the everyday payments between two parties, put in order of currency."""
+        return int(self._currencies[min(int(share * len(self._currencies)), len(self._currencies) - 1)])
 
-    def amounts(self, rng: np.random.Generator, currency: int, count: int) -> Float64Array:
+    @cached_property
+    def _currencies(self) -> NDArray[np.int8]:
+        """Currencies of payments between two parties, in order, without those that too few people or companies use."""
+        currencies = np.sort(self._sample.currency[self._ordinary])
+        used = [code for code in np.unique(currencies).tolist() if self._users(code) >= _FEWEST_USERS]
+        return (
+            currencies[np.isin(currencies, used)]
+            if used
+            else currencies[currencies == np.bincount(currencies).argmax()]
+        )
+
+    def _users(self, currency: int) -> int:
+        """How many companies, or people where these are fewer, take part in the payments of a currency."""
+        return min(len(np.unique(self.everyone(currency, companies=companies))) for companies in (False, True))
+
+    def amounts(self, currency: int, shares: Float64Array) -> Float64Array:
         """Amounts of everyday payments between two parties in the currency."""
         rack = self._racks[False][currency]
-        units = self._sample.paid[rng.choice(rack, count)]
+        units = self._sample.paid[rack[np.minimum((shares * len(rack)).astype(np.int64), len(rack) - 1)]]
         cents: Float64Array = units / AMOUNT_UNITS[currency] / USD_RATES[currency] * 100.0
         return cents
 
     def cast(self, rng: np.random.Generator, currency: int, count: int, *, companies: bool) -> Int64Array:
         """Parties of everyday payments in the currency, so that who launders is as busy as others are."""
-        rows, parties = self._parties(currency, companies)
-        return parties[rng.integers(0, rows, count)] if rows else self._parties(currency, not companies)[1][:count]
+        parties = self.everyone(currency, companies=companies)
+        return rng.choice(parties if len(parties) else self.everyone(currency, companies=not companies), count)
 
-    def _parties(self, currency: int, companies: bool) -> tuple[int, Int64Array]:
+    def everyone(self, currency: int, *, companies: bool) -> Int64Array:
+        """Companies or people who take part in payments in the currency, the busy ones more often."""
         key = (currency, companies)
         if key not in self._known_parties:
             rows = self._ordinary[self._sample.currency[self._ordinary] == currency]
             both = np.concatenate([self._sample.sender[rows], self._sample.receiver[rows]])
-            chosen = both[(self._population.kind[both] != PERSON) == companies]
-            self._known_parties[key] = (len(chosen), chosen)
+            self._known_parties[key] = both[(self._population.kind[both] != PERSON) == companies]
         return self._known_parties[key]
 
     @cached_property
-    def _known_parties(self) -> dict[tuple[int, bool], tuple[int, Int64Array]]:
+    def _known_parties(self) -> dict[tuple[int, bool], Int64Array]:
         return {}
+
+    def own_moments(self, rng: np.random.Generator, earliest: int, latest: int, count: int) -> Int64Array:
+        """When everybody pays themselves, interest put back above all: so many of these moments, or none at all."""
+        times = self._own_times
+        low, high = np.searchsorted(times, [earliest, latest])
+        return times[rng.integers(low, high, count)] if high > low else times[:0]
+
+    @cached_property
+    def _own_times(self) -> Int64Array:
+        return np.sort(self._sample.time[self._sample.sender == self._sample.receiver])
 
     def wear(
         self, rng: np.random.Generator, currency: Any, cents: Float64Array, *, typed: bool, own: Any = False

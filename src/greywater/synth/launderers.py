@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from greywater.errors import UsageError
 from greywater.synth.disguise import Looks
 from greywater.synth.flow_shapes import FlowShape
 from greywater.synth.streams import stream
 from greywater.vocab import Int64Array
 
-__all__ = ["Ring", "cast_attempt", "make_ring"]
+__all__ = ["Ring", "cast_attempt", "make_ring", "next_free"]
 
 #: People (mules, the first is the leader) and companies (shells and fronts) of a ring.
 _MULES, _SHELLS = 14, 9
@@ -70,7 +71,12 @@ def cast_attempt(rng: np.random.Generator, shape: FlowShape, ring: Ring, looks: 
     Returns
     -------
     int64[slots]
-        Places in the population; fewer where the world has not so many accounts of the currency.
+        Places in the population.
+
+    Raises
+    ------
+    UsageError
+        The world has too few accounts.
     """
     hubs = np.zeros(shape.slots, dtype=bool)
     hubs[shape.hubs] = True
@@ -83,19 +89,31 @@ def cast_attempt(rng: np.random.Generator, shape: FlowShape, ring: Ring, looks: 
         outsiders = looks.cast(rng, ring.currency, 4 * len(slots) + 8, companies=is_company).tolist()
         members = rng.permutation(own).tolist()
         for slot in slots.tolist():
-            accounts[slot] = _next(outsiders if lent[slot] else members, outsiders, taken)
+            waiting = outsiders if lent[slot] else members
+            accounts[slot] = next_free(waiting, outsiders, taken, looks, ring.currency)
     return accounts
 
 
-def _next(first: list[int], then: list[int], taken: set[int]) -> int:
-    """The next account that has no part yet."""
-    for source in (first, then):
+def next_free(waiting: list[int], others: list[int], taken: set[int], looks: Looks, currency: int) -> int:
+    """The next account that has no part yet: one that waits, another, or in a very small world anybody.
+
+    Raises
+    ------
+    UsageError
+        Everybody who pays in the currency has a part already.
+    """
+    for source in (waiting, others):
         while source:
             account = source.pop()
             if account not in taken:
                 taken.add(account)
                 return account
-    return -1
+    everyone = np.concatenate([looks.everyone(currency, companies=companies) for companies in (False, True)])
+    free = np.setdiff1d(everyone, list(taken))
+    if not len(free):
+        raise UsageError("too few accounts for those who launder", where="accounts", mend="ask for more accounts")
+    taken.add(int(free[0]))
+    return int(free[0])
 
 
 def _different(accounts: Int64Array, without: Int64Array) -> Int64Array:

@@ -23,6 +23,8 @@ __all__ = ["Laundering", "LaunderingAttempt", "plan_laundering"]
 
 HOUR: Final = 3_600
 _LAYERING: Final = PHASES.index("layering")
+#: Steps that fill a square evenly: powers of the plastic number.
+_STEPS: Final = (0.7548776662466927, 0.5698402909980532)
 #: Attempts that one ring makes on average.
 _ATTEMPTS_A_RING: Final = 7
 #: Share of the published typed payments that stay within a bank.
@@ -82,14 +84,14 @@ class _World:
     looks: Looks
     hard: HardMode | None
     rings: int
-    known: dict[int, Ring] = field(default_factory=dict)
+    known: dict[tuple[int, int], Ring] = field(default_factory=dict)
 
-    def ring(self, number: int) -> Ring:
-        """A ring by its number."""
-        if number not in self.known:
-            currency = self.looks.currency(stream(self.plan.seed, "currency of ring", number))
-            self.known[number] = make_ring(self.plan.seed, number, currency, self.looks)
-        return self.known[number]
+    def ring(self, number: int, currency: int) -> Ring:
+        """A ring by its number, with its accounts in the currency."""
+        key = number, currency
+        if key not in self.known:
+            self.known[key] = make_ring(self.plan.seed, number, currency, self.looks)
+        return self.known[key]
 
 
 def plan_laundering(
@@ -137,11 +139,10 @@ def plan_laundering(
             cover = Planned.joined([_earlier(world, hard, attempt, payments) for attempt, _, payments in made])
     else:
         untyped = published_untyped(plan, population, looks, typed, missing)
-    taking_part = sorted({attempt.ring for attempt, _, _ in made})
     return Laundering(
         payments=Planned.joined([typed, untyped]),
         attempts=[attempt for attempt, _, _ in made],
-        rings=[world.ring(number) for number in taking_part],
+        rings=[world.known[key] for key in sorted(world.known)],
         cover=cover,
     )
 
@@ -200,13 +201,16 @@ def _attempt(
     plan, looks, hard = world.plan, world.looks, world.hard
     rng = stream(plan.seed, "attempt", number)
     when = first + room * float(rng.random())
-    ring = world.ring(int(rng.integers(world.rings)))
-    currency = ring.currency
+    # Irrational steps take every currency and amount in turn by its share, so that none tells laundering.
+    currency = looks.currency((number * _STEPS[0] + 0.5) % 1.0)
+    ring = world.ring(int(rng.integers(world.rings)), currency)
     shape = draw_shape(rng, share.typology, size, linked=hard is not None)
     accounts = cast_attempt(rng, shape, ring, looks)
     if isinstance(looks, PublishedLooks):
         accounts = _some_within_a_bank(rng, shape, accounts, looks)
-    pace = _pace(world, rng, share, shape, when, float(looks.amounts(rng, currency, 1)[0]))
+    pace = _pace(
+        world, rng, share, shape, when, float(looks.amounts(currency, np.array([(number * _STEPS[1] + 0.5) % 1.0]))[0])
+    )
     legs = draw_legs(rng, shape, pace, looks.clock, _Dresser(world, rng, accounts, currency))
     attempt = LaunderingAttempt(
         number, share.typology, ring.number, _remark(share.typology, legs), tuple(accounts.tolist()),

@@ -56,8 +56,9 @@ def _fields(laundering: Laundering, population: Population, row: int) -> tuple[s
 
 
 def _account(population: Population, place: int) -> tuple[str, str]:
-    """Bank and account as in the payments file."""
-    return f"0{int(population.bank_id[population.bank[place]])}", f"{int(population.number[place]):09X}"
+    """Bank and account as in the payments file, where some banks have two zeros before their number."""
+    bank = int(population.bank_id[population.bank[place]])
+    return f"{'00' if bank % 7 < 3 else '0'}{bank}", f"{int(population.number[place]):09X}"
 
 
 def _money(units: int, currency: int) -> tuple[str, str]:

@@ -64,7 +64,7 @@ def published_untyped(
     payee = np.where((rng.random(count) < _WITHIN_BANK) & (near != sender), near, payee)
     receiver = np.where(placed, typed.sender[later], np.where(payee == sender, np.roll(payee, 1), payee))
     codes = population.currency[receiver]
-    paid, form = looks.wear(rng, codes, looks.amounts(rng, -1, count), typed=False)
+    paid, form = looks.wear(rng, codes, looks.amounts(-1, rng.random(count)), typed=False)
     return Planned.of(
         time=time,
         sender=sender,
@@ -100,23 +100,31 @@ def disguised_untyped(
     currency = int(typed.paid_currency[0])
     placed = int(rng.binomial(count, _PLACED))
     spent = count - placed
-    payer = rng.choice(sinks, spent)
+    start, end = int(typed.time.min()), int(typed.time.max())
+    middle, last = min((start + end) // 2, plan.end - HOUR), min(plan.end - 1, end + _DAYS_AFTER * DAY_SECONDS)
+    first = max(plan.start, start - _DAYS_BEFORE * DAY_SECONDS)
+    earliest = np.repeat([first, middle], [placed, spent])
+    latest = np.repeat([min(start, plan.end - 1), last], [placed, spent])
+    time = looks.clock.moments(rng, earliest, latest)
     own = rng.random(spent) < looks.self_share * (len(typed) + count) / max(spent, 1)
+    invested = looks.own_moments(rng, middle, last, int(own.sum()))
+    own &= len(invested) > 0
+    time[placed:][own] = invested
     firms, people = (looks.cast(rng, currency, count, companies=companies)[:count] for companies in (True, False))
+    payer = rng.choice(sinks, spent)
     payee = np.where(rng.random(spent) < 0.75, firms[:spent], people[:spent])
+    payee = np.where(own, payer, np.where(payee == payer, np.roll(payee, 1), payee))
     bringer = np.where(rng.random(placed) < 0.7, people[spent:], firms[spent:])
     into = rng.choice(sources, placed)
     bringer = np.where(bringer == into, np.roll(bringer, 1), bringer)
-    selves = np.concatenate([np.zeros(placed, bool), own | (payee == payer)])
-    paid, form = looks.wear(rng, currency, looks.amounts(rng, currency, count), typed=False, own=selves)
-    start, end = int(typed.time.min()), int(typed.time.max())
-    middle = min((start + end) // 2, plan.end - HOUR)
-    earliest = np.repeat([max(plan.start, start - _DAYS_BEFORE * DAY_SECONDS), middle], [placed, spent])
-    latest = np.repeat([min(start, plan.end - 1), min(plan.end - 1, end + _DAYS_AFTER * DAY_SECONDS)], [placed, spent])
+    sender, receiver = np.concatenate([bringer, payer]), np.concatenate([into, payee])
+    paid, form = looks.wear(
+        rng, currency, looks.amounts(currency, rng.random(count)), typed=False, own=sender == receiver
+    )
     return Planned.of(
-        time=looks.clock.moments(rng, earliest, latest),
-        sender=np.concatenate([bringer, payer]),
-        receiver=np.concatenate([into, np.where(own, payer, payee)]),
+        time=time,
+        sender=sender,
+        receiver=receiver,
         paid=paid,
         paid_currency=currency,
         format=form,
