@@ -52,3 +52,40 @@ def moments(sizes: list[float]) -> tuple[int, float, float]:
     if len(sizes) < 2:
         return 1, mean, math.nan
     return len(sizes), mean, math.sqrt(math.fsum((size - mean) ** 2 for size in sizes) / (len(sizes) - 1))
+
+
+def brackets(codes: list[int], categories: int) -> list[tuple[int, float, float]]:
+    """(code, begin, end) of each category that occurs, commonest first, of equals the smaller code."""
+    shares = sorted((-codes.count(code), code) for code in range(categories) if code in codes)
+    found, begin = [], 0.0
+    for count, code in shares:
+        end = begin - count / len(codes)
+        found.append((code, begin, end))
+        begin = end
+    return found
+
+
+def decode_by_bracket(value: float, held: list[tuple[int, float, float]]) -> int:
+    """The bracket that holds the value; the first or last one beyond them."""
+    for code, _, end in held[:-1]:
+        if value < end:
+            return code
+    return held[-1][0]
+
+
+def decode_by_mean(value: float, held: list[tuple[int, float, float]]) -> int:
+    """The category whose middle is nearest to the value modulo 1; of two as near the later one."""
+    value = value % 1.0
+    best = held[0]
+    for one in held:
+        if abs(value - (one[1] + one[2]) / 2) <= abs(value - (best[1] + best[2]) / 2):
+            best = one
+    return best[0]
+
+
+def corrected(sizes: list[float], mean: float, spread: float) -> list[float]:
+    """First the variance, then the mean."""
+    own = math.fsum(sizes) / len(sizes)
+    width = math.sqrt(math.fsum((size - own) ** 2 for size in sizes) / len(sizes))
+    scaled = [size * spread / width for size in sizes]
+    return [size - own * spread / width + mean for size in scaled]

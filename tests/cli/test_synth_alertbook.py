@@ -41,6 +41,17 @@ def test_the_example_a_fit_and_a_saved_book(greywater: Callable[..., Any], tmp_p
     assert rows.num_rows == pa_csv.read_csv(tmp_path / "third" / BOTH[1]).num_rows
 
 
+def test_the_published_method(greywater: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("greywater.app.alert_making.EXAMPLE_ALERTS", 256)
+    words = ("synth", "alertbook", "made", "--mode", "hma1", "--alerts", "60", "--json", "-")
+    said = greywater(*words, "--categories", "library", "--marginals", "best")
+    assert said.code == 0, said.err
+    assert json.loads(said.out)["mode"] == "hma1"
+    library = (tmp_path / "made" / BOTH[1]).read_bytes()
+    assert greywater(*words).code == 0
+    assert (tmp_path / "made" / BOTH[1]).read_bytes() != library
+
+
 def test_recorded_payments_before_alerts(greywater: Callable[..., Any], tmp_path: Path) -> None:
     make_world(tmp_path / "world", accounts=300, payments=12_000, seed=3)
     said = greywater(

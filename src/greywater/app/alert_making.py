@@ -27,6 +27,9 @@ __all__ = ["AlertMakingRequest", "AlertsMade", "make_alerts"]
 #: Kinds of customers that are private persons, in lower case.
 PRIVATE: Final = ("person", "individual", "private", "natural person")
 
+#: Alerts of the built-in example to which another mode is fitted.
+EXAMPLE_ALERTS: Final = 4_000
+
 
 @dataclass(frozen=True)
 class AlertMakingRequest:
@@ -55,6 +58,8 @@ class AlertMakingRequest:
         From the ledger: private persons only.
     threads : int, optional
         The processor's cores where left out.
+    categories, marginals : str
+        Switches of the mode hma1.
     """
 
     folder: Path
@@ -69,6 +74,8 @@ class AlertMakingRequest:
     days: int = 365
     private_only: bool = True
     threads: int | None = None
+    categories: Any = "paper"
+    marginals: Any = "gaussian"
 
 
 @dataclass(frozen=True)
@@ -131,15 +138,20 @@ def make_alerts(
 def _book(actor: Actor, settings: Settings, request: AlertMakingRequest, told: Progress) -> alertbook.AlertBook:
     if request.book is not None:
         return alertbook.AlertBook.load(request.book)
+    alerts: Any
+    transactions: Any
     if request.files is not None:
-        return alertbook.fit(*request.files, mode=request.mode, progress=told)
-    if request.ledger_alerts is not None:
-        tables = _from_recorded(actor, settings, request, told)
-        return alertbook.fit(tables, mode=request.mode, progress=told)
-    if request.mode != "faithful":
-        mend = "leave the mode out, or give two files or the ledger"
-        raise UsageError(f"the built-in example has no mode {request.mode!r}", where="mode", mend=mend)
-    return alertbook.example()
+        alerts, transactions = request.files
+    elif request.ledger_alerts is not None:
+        alerts, transactions = _from_recorded(actor, settings, request, told), None
+    elif request.mode == "faithful":
+        return alertbook.example()
+    else:
+        told.step("drawing the example")
+        alerts, transactions = alertbook.example().tables(EXAMPLE_ALERTS, threads=request.threads)
+    return alertbook.fit(
+        alerts, transactions, request.mode, categories=request.categories, marginals=request.marginals, progress=told
+    )
 
 
 def _from_recorded(actor: Actor, settings: Settings, request: AlertMakingRequest, told: Progress) -> AlertTables:

@@ -19,6 +19,21 @@ class Mode(StrEnum):
     """How a book of alerts is fitted."""
 
     faithful = "faithful"
+    hma1 = "hma1"
+
+
+class Categories(StrEnum):
+    """How hma1 encodes categories."""
+
+    paper = "paper"
+    library = "library"
+
+
+class Marginals(StrEnum):
+    """Marginals of hma1's extended table."""
+
+    gaussian = "gaussian"
+    best = "best"
 
 
 class Form(StrEnum):
@@ -41,6 +56,12 @@ def alert_book(
     book: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw from a book that was saved.")] = None,
     save: Annotated[Path | None, typer.Option(metavar="DIR", help="Save the book, to draw from it again.")] = None,
     mode: Annotated[Mode, typer.Option(help="How to fit: docs/alertbook.md.")] = Mode.faithful,
+    categories: Annotated[
+        Categories, typer.Option(help="Of hma1: as its paper says, or as its library did.")
+    ] = Categories.paper,
+    marginals: Annotated[
+        Marginals, typer.Option(help="Of hma1: Gaussian, or the nearest of seven families.")
+    ] = Marginals.gaussian,
     alerts: Annotated[int, typer.Option(metavar="N", min=1, help="Alerts to draw.")] = 20_000,
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same bytes.")] = 0,
     format: Annotated[Form, typer.Option(help="What to write.")] = Form.csv,
@@ -68,6 +89,8 @@ def alert_book(
         greywater synth alertbook made-up --book ./book --format parquet
 
         greywater synth alertbook made-up --ledger alerts_2024.csv --store ./bank
+
+        greywater synth alertbook made-up alerts.csv transactions.csv --mode hma1 --categories library
     """
     from greywater.app.alert_making import AlertMakingRequest, make_alerts
     from greywater.errors import UsageError
@@ -78,7 +101,7 @@ def alert_book(
     settings = settings_of(store, project)
     request = AlertMakingRequest(
         out, (files[0], files[1]) if files else None, ledger, book, mode.value, alerts, seed, format.value, save,
-        days, not everybody, threads,
+        days, not everybody, threads, categories.value, marginals.value,
     )  # fmt: skip
     with Shown() as progress:
         made = make_alerts(Actor(project=settings.project), settings, request, progress)

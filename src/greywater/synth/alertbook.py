@@ -13,19 +13,21 @@ import pyarrow as pa
 
 from greywater.errors import StoreDamagedError, UsageError
 from greywater.synth.alertbook_blocks import ALERT_SCHEMA, TRANSACTION_SCHEMA, AlertBlock, in_order
+from greywater.synth.alertbook_corrected import draw_hma1
 from greywater.synth.alertbook_example import example_book
 from greywater.synth.alertbook_faithful import FaithfulBook, fit_faithful
 from greywater.synth.alertbook_files import AlertFiles, read_arrays, write_arrays, write_files
+from greywater.synth.alertbook_hma import Categories, HmaBook, Marginals, fit_hma1
 from greywater.synth.alertbook_tables import AlertTables, read_tables
 from greywater.vocab import Progress
 
 __all__ = ["MODES", "PUBLISHED_ALERTS", "AlertBook", "example", "fit"]
 
-MODES: Final = ("faithful",)
+MODES: Final = ("faithful", "hma1")
 #: Alerts of the published files.
 PUBLISHED_ALERTS: Final = 20_000
 
-Mode = Literal["faithful"]
+Mode = Literal["faithful", "hma1"]
 Given: TypeAlias = Path | str | Any
 
 
@@ -35,9 +37,9 @@ class AlertBook:
 
     Parameters
     ----------
-    mode : {"faithful"}
+    mode : {"faithful", "hma1"}
         Which method fitted it.
-    parameters : FaithfulBook
+    parameters : FaithfulBook or HmaBook
         What was fitted.
 
     Examples
@@ -49,7 +51,7 @@ class AlertBook:
     """
 
     mode: Mode
-    parameters: FaithfulBook
+    parameters: FaithfulBook | HmaBook
 
     def sample(
         self, alerts: int = PUBLISHED_ALERTS, seed: int = 0, *, threads: int | None = None
@@ -59,7 +61,8 @@ class AlertBook:
         Parameters
         ----------
         alerts : int
-            How many; the first ones of a longer book are the same.
+            How many; the first ones of a longer book are the same (of mode hma1 but for the sizes, whose correction is
+            learned from what is drawn).
         seed : int
             Of the random numbers. The same seed gives the same bits on any number of threads.
         threads : int, optional
@@ -74,7 +77,10 @@ class AlertBook:
             raise UsageError(f"{alerts} alerts cannot be drawn", where="alerts", mend="ask for at least one")
         if threads is not None and threads < 1:
             raise UsageError(f"{threads} threads cannot draw", where="threads", mend="give at least one")
-        return in_order(partial(self.parameters.draw, seed), alerts, threads or len(os.sched_getaffinity(0)))
+        threads = threads or len(os.sched_getaffinity(0))
+        if isinstance(self.parameters, HmaBook):
+            return draw_hma1(self.parameters, seed, alerts, threads)
+        return in_order(partial(self.parameters.draw, seed), alerts, threads)
 
     def tables(
         self, alerts: int = PUBLISHED_ALERTS, seed: int = 0, *, threads: int | None = None
@@ -129,6 +135,8 @@ class AlertBook:
         try:
             if mode == "faithful":
                 return cls("faithful", FaithfulBook.from_arrays(arrays))
+            if mode == "hma1":
+                return cls("hma1", HmaBook.from_arrays(arrays))
         except KeyError as error:
             text = f"the array {error} is missing"
             raise StoreDamagedError(text, where=str(folder), mend="save the book again") from None
@@ -137,6 +145,7 @@ class AlertBook:
 
 def fit(
     alerts: Given | AlertTables, transactions: Given | None = None, mode: Mode = "faithful", *,
+    categories: Categories = "paper", marginals: Marginals = "gaussian", flip: float = 0.1,
     progress: Progress | None = None,
 ) -> AlertBook:  # fmt: skip
     """Fit a book to two tables.
@@ -147,8 +156,14 @@ def fit(
         AlertID, Date, Outcome; or both tables, read already.
     transactions : path or pa.Table, optional
         AlertID, Timestamp, Entry, Type, Size.
-    mode : {"faithful"}
-        Which method.
+    mode : {"faithful", "hma1"}
+        What keeps the signal of outcomes, or the method that SynthAML was published with.
+    categories : {"paper", "library"}
+        Of hma1: categories as truncated Gaussians decoded by bracket, or untruncated, modulo 1, by the nearest mean.
+    marginals : {"gaussian", "best"}
+        Of hma1: Gaussian marginals of the extended table, or of each column the nearest of seven families.
+    flip : float
+        Of hma1: chance that an alert's sizes are corrected to those of the other outcome.
     progress : Progress, optional
         Is told how far it is.
 
@@ -177,6 +192,9 @@ def fit(
         tables = read_tables(alerts, transactions)
     if progress is not None and tables.set_aside:
         progress.say(f"{tables.set_aside:,} transactions were left out: unreadable, of no alert, or after its day")
+    if mode == "hma1":
+        book = fit_hma1(tables, categories=categories, marginals=marginals, flip=flip, progress=progress)
+        return AlertBook(mode, book)
     return AlertBook(mode, fit_faithful(tables, progress))
 
 
