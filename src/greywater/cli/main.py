@@ -135,6 +135,9 @@ COMMANDS: Final = {
     "pipeline check": Command("greywater.cli.pipeline:check", "Show which steps would run, and why."),
     "pipeline export": Command("greywater.cli.pipeline:export", "Write a pipeline as a DAG of Apache Airflow."),
     "bench synthaml": Command("greywater.cli.bench:synthaml", "Run the SynthAML benchmark beside what was published."),
+    "synth world": Command(
+        "greywater.cli.synth_world:world", "Make up a large world of payments with laundering in it."
+    ),
     "synth alertbook": Command(
         "greywater.cli.synth:alert_book", "Make up alerts with outcomes and transactions, in SynthAML's form."
     ),

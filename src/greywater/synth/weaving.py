@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -74,8 +75,7 @@ def sort_planned(seed: int, planned: Planned) -> tuple[Planned, Int64Array]:
 def pieces(everyday: Everyday, planned_us: Int64Array, rows: int) -> Iterator[Piece]:
     """Cut the world into stretches of about so many payments, in order."""
     row = done = 0
-    for number in range(everyday.plan.days):
-        day = everyday.day(number)
+    for day in _days(everyday):
         standing = 0
         for hours, end in _stretches(day, rows):
             until = int(np.searchsorted(day.standing_time, end))
@@ -87,6 +87,17 @@ def pieces(everyday: Everyday, planned_us: Int64Array, rows: int) -> Iterator[Pi
         piece = Piece(row, None, (0, 0), (), (done, min(done + rows, len(planned_us))))
         yield piece
         row, done = row + len(piece), piece.planned[1]
+
+
+def _days(everyday: Everyday) -> Iterator[Day]:
+    """The days; the next one is worked out while its forerunner is cut up."""
+    with ThreadPoolExecutor(1, thread_name_prefix="days") as ahead:
+        following = ahead.submit(everyday.day, 0)
+        for number in range(1, everyday.plan.days + 1):
+            day = following.result()
+            if number < everyday.plan.days:
+                following = ahead.submit(everyday.day, number)
+            yield day
 
 
 def _stretches(day: Day, rows: int) -> Iterator[tuple[tuple[tuple[int, int, int], ...], int]]:

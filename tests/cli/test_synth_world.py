@@ -1,0 +1,77 @@
+"""`greywater synth world` as a person uses it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from greywater.app.world_making import WorldMakingRequest, hard_mode, make_large
+from greywater.config import Settings
+from greywater.errors import AccessDeniedError, UsageError
+from greywater.formats.detect import open_source
+from greywater.formats.patterns import read_patterns
+from greywater.vocab import Actor
+
+SMALL = ("--payments", "8000", "--accounts", "900")
+
+
+def rows(path: Path) -> int:
+    return sum(chunk.payments.num_rows for chunk in open_source(path).chunks())
+
+
+def test_a_small_world_of_amlworlds_form(greywater: Callable[..., Any], tmp_path: Path) -> None:
+    said = greywater("synth", "world", "made", *SMALL, "--json", "made.json")
+    assert said.code == 0, said.err
+    assert "A world of hi-small, seed 7" in said.out
+    told = json.loads((tmp_path / "made.json").read_text())
+    assert (told["accounts"], told["payments"], told["hard"]) == (900, 8_000, False)
+    assert len(told["attempts"]) == 8
+    assert rows(tmp_path / "made" / "HI-Small_Trans.csv") == 8_000
+    attempts = read_patterns(tmp_path / "made" / "HI-Small_Patterns.txt")
+    assert len(attempts) == sum(told["attempts"].values())
+    lines = (tmp_path / "made" / "HI-Small_Trans.csv").read_text().split("\n")
+    assert sum(line.endswith(",1") for line in lines) == told["laundering"]
+
+
+def test_hard_mode_of_our_own_form_with_a_knob(greywater: Callable[..., Any], tmp_path: Path) -> None:
+    words = ("--payments", "20000", "--days", "60", "--form", "own", "--format", "parquet", "--threads", "1")
+    said = greywater("synth", "world", "made", *words, "--hard", "--knob", "lookalikes=1.0", "--json", "-")
+    assert said.code == 0, said.err
+    told = json.loads(said.out)
+    assert told["hard"]
+    assert told["lookalikes"] > 0
+    assert {"payments", "accounts", "parties", "labels", "relationships", "seeds"} <= set(told["files"])
+    assert rows(tmp_path / "made" / "payments.parquet") == 20_000
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("--payments", "10"), "a world needs at least"),
+        (("--knob", "drift=0.3"), "hard mode is off"),
+        (("--hard", "--knob", "noise=1"), "no knob is called noise"),
+        (("--hard", "--knob", "drift=much"), "'much' means nothing to drift"),
+    ],
+)
+def test_what_means_nothing_is_refused(greywater: Callable[..., Any], words: tuple[str, ...], found: str) -> None:
+    said = greywater("synth", "world", "made", *words)
+    assert said.code == 2
+    assert found in said.err
+
+
+def test_knobs_are_read_as_what_they_hold() -> None:
+    turned = hard_mode({"disguised": "false", "smallest": "6", "kept": "0.5..0.9", "drift": "0"})
+    assert (turned.disguised, turned.smallest, turned.kept, turned.drift) == (False, 6, (0.5, 0.9), 0.0)
+    with pytest.raises(UsageError, match="no share"):
+        hard_mode({"familiar": "2"})
+
+
+def test_who_may_not_export_may_not_make_files(tmp_path: Path) -> None:
+    settings = Settings(store=tmp_path / "bank")
+    with pytest.raises(AccessDeniedError):
+        make_large(Actor(role="investigator"), settings, WorldMakingRequest(tmp_path / "made", payments=8_000))
+    assert not (tmp_path / "made").exists()
