@@ -107,6 +107,16 @@ def make_large_world(
         No such form, no thread, or more planned payments than the world has.
     StoreAccessError, StoreFullError
         A file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from greywater.synth.presets import world_plan
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     world = make_large_world(folder, world_plan("hi-small", payments=2_000))
+    ...     lines = world.files["payments"].read_text().splitlines()
+    >>> len(lines) - 1, lines[0].split(",")[0]
+    (2000, 'Timestamp')
     """
     folder = Path(folder)
     _check(plan, planned, form, payments_as, threads, chunk_rows)

@@ -283,8 +283,7 @@ def _amlsim_columns(chunk: Chunk, words: Words) -> _Named:
 
 def _own_columns(chunk: Chunk, words: Words) -> _Named:
     columns = chunk.columns
-    numbers = np.arange(chunk.row + 1, chunk.row + len(chunk) + 1)
-    yield "tx_id", pa.array(np.char.mod(f"T%0{words.id_digits}d", numbers))
+    yield "tx_id", _payment_ids(chunk.row + 1, len(chunk), words.id_digits)
     yield "event_time", pa.array(columns.time // 1_000, pa.int64()).cast(pa.timestamp("ms", "UTC"))
     yield "sender", _nine_digits(columns.sender, words.number)
     yield "receiver", _nine_digits(columns.receiver, words.number)
@@ -295,6 +294,18 @@ def _own_columns(chunk: Chunk, words: Words) -> _Named:
     yield "sender_bank", pa.array(words.bank_id[words.bank[columns.sender]].astype(np.int32))
     yield "receiver_bank", pa.array(words.bank_id[words.bank[columns.receiver]].astype(np.int32))
     yield "channel", _coded(columns.format, tuple(CHANNELS[name] for name in FORMATS))
+
+
+def _payment_ids(first: int, count: int, digits: int) -> pa.StringArray:
+    """`T` and so many digits for the numbers from `first` on."""
+    letters = np.empty((count, digits + 1), np.uint8)
+    letters[:, 0] = ord("T")
+    rest = np.arange(first, first + count)
+    for place in range(digits, 0, -1):
+        rest, digit = np.divmod(rest, 10)
+        letters[:, place] = digit + ord("0")
+    offsets = np.arange(count + 1, dtype=np.int32) * (digits + 1)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(letters))
 
 
 def _coded(places: NDArray[np.int8], words: tuple[str, ...]) -> pa.DictionaryArray:
