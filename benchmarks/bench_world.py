@@ -124,20 +124,19 @@ def main() -> None:
     parser.add_argument("--print-only", action="store_true")
     asked = parser.parse_args()
     load, size, rows = os.getloadavg()[0], PRESETS["hi-small"].payments, []
-    counts: list[tuple[object, ...]] = []
-    for form, kind, hard in MADE:
-        folder = Path(tempfile.mkdtemp(prefix="world-"))
-        took = timed(form, kind, size, hard, folder)
-        rows.append(speed_row(f"{form}, {kind}{', hard mode' if hard else ''}", size, took))
-        if (form, kind) == ("amlworld", "csv"):
-            counts = counted(folder / "HI-Small_Trans.csv")
-        shutil.rmtree(folder)
-    folder = Path(tempfile.mkdtemp(prefix="world-"))
-    rows.append(peer(folder))
-    if asked.payments:
-        took = timed("amlworld", "parquet", asked.payments, False, folder)
-        rows.append(speed_row("amlworld, parquet", asked.payments, took))
-    shutil.rmtree(folder)
+    room = Path(tempfile.mkdtemp(prefix="world-"))
+    try:
+        for place, (form, kind, hard) in enumerate(MADE):
+            took = timed(form, kind, size, hard, room / str(place))
+            rows.append(speed_row(f"{form}, {kind}{', hard mode' if hard else ''}", size, took))
+        if asked.payments:
+            took = timed("amlworld", "parquet", asked.payments, False, room / "large")
+            rows.append(speed_row("amlworld, parquet", asked.payments, took))
+            shutil.rmtree(room / "large")
+        rows.append(peer(room / "peer"))
+        counts = counted(room / "0" / "HI-Small_Trans.csv")
+    finally:
+        shutil.rmtree(room)
     heads = ("world", "payments", "seconds", "payments/s", "payments/CPU-second", "peak MB", "MB on disk")
     text = f"{table(heads, rows)}\n\nTwo threads that make payments; load average {load:.0f} when it began, "
     text += f"{os.getloadavg()[0]:.0f} when it ended. The published simulators were not run here.\n\n"

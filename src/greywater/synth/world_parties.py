@@ -89,7 +89,7 @@ def _own_accounts(plan: WorldPlan, population: Population, some: Int64Array) -> 
         "account": number_texts(population.number[some]),
         "customer": number_texts(population.entity_number[population.entity[some]]),
         "bank": pa.array(population.bank_id[population.bank[some]]),
-        "opened": time_text(plan.start - age.astype(np.int64) * DAY_SECONDS),
+        "opened": time_text(plan.start - np.arange(_OLDEST) * DAY_SECONDS).take(pa.array(age)),
     }
 
 
