@@ -300,7 +300,7 @@ def test_seeds_are_launderers_known_after_they_were_reported() -> None:
 
 def test_the_same_knobs_give_the_same_and_others_do_not() -> None:
     assert same(usual().payments, planned().payments)
-    assert not same(usual().payments, planned(days=4.0).payments)
+    assert not same(usual().payments, planned(days=3.0).payments)
     one, again = watched().alerts, watched().alerts
     assert np.array_equal(one.time, again.time)
 

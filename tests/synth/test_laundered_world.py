@@ -15,6 +15,7 @@ from greywater.formats.alert_files import read_alerts
 from greywater.formats.patterns import read_patterns
 from greywater.formats.rates import Rates
 from greywater.formats.records import read_accounts, read_labels, read_parties, read_relationships, read_seeds
+from greywater.synth.demo_world import make_demo_world
 from greywater.synth.hard_mode import HardMode
 from greywater.synth.laundered_world import LaunderedWorld, make_laundered_world
 from greywater.synth.planned import TYPOLOGIES
@@ -111,3 +112,13 @@ def test_as_published(tmp_path: Path, form: str) -> None:
         labels = rows_of(world.files["labels"])
         assert {row["label"] for row in labels} == {"1"}
         assert np.mean([bool(row["typology"]) for row in labels]) > 0.4
+
+
+def test_the_world_of_the_demo_is_a_hard_one(tmp_path: Path) -> None:
+    made = make_demo_world(tmp_path, payments=20_000, seed=3)
+    assert made.world.payments == len(rows_of(made.files["payments"])) == 20_000
+    assert len(made.laundering.payments) >= 100
+    assert {attempt.typology for attempt in made.laundering.attempts} == set(TYPOLOGIES)
+    assert made.lookalikes.groups
+    assert made.watched is not None
+    assert {"labels", "accounts", "parties", "relationships", "seeds", "rates"} <= set(made.files)

@@ -58,13 +58,13 @@ class HardMode:
     """
 
     disguised: bool = True
-    lookalikes: float = 2.0
+    lookalikes: float = 1.5
     familiar: float = 0.5
     kept: tuple[float, float] = (0.8, 1.0)
-    days: float = 5.0
+    days: float = 4.0
     smallest: int = 4
-    drift: float = 0.15
-    mix_drift: float = 0.5
+    drift: float = 0.1
+    mix_drift: float = 0.3
     alerted: float = 0.7
     false_alerts: float = 5.0
     label_delay_days: float = 12.0
