@@ -26,6 +26,7 @@ from greywater.synth.fidelity import (
     cells,
     correlation_gap,
     distributions,
+    noise_of_columns,
     outcome_gap,
     seconds_before,
     size_curves,
@@ -246,11 +247,14 @@ class _Measuring:
         real, made = self._rows["real"], self._rows["made"]
         outcome = np.abs(outcome_gap((real.X, real.y), (made.X, made.y)))
         told = None if np.isnan(outcome).all() else float(np.nanmean(outcome))
+        line, outcome_line = noise_of_columns(real.y, made.y)
         return (
-            Measure.at_most("correlations", float(pairs.mean()), CORRELATIONS, "mean distance over pairs of columns"),
+            Measure.at_most("correlations", float(pairs.mean()), max(CORRELATIONS, line),
+                            "mean distance over pairs of columns"),
             Measure("largest correlation gap", float(pairs.max()), 0.0, None, None, "of any pair of columns"),
-            Measure.at_most("outcome", told, OUTCOMES, "mean distance of each column's own ROC AUC for the outcome"),
-        )
+            Measure.at_most("outcome", told, max(OUTCOMES, outcome_line),
+                            "mean distance of each column's own ROC AUC for the outcome"),
+        )  # fmt: skip
 
     def _usefulness(self) -> tuple[tuple[Measure, ...], dict[str, tuple[Spread, Spread]]]:
         train, made, test = self._slices()
