@@ -131,6 +131,21 @@ def test_amlsim_lines_carry_the_alert(tmp_path: Path, planned: Planned) -> None:
     assert lines[1].endswith(",False,-1")
 
 
+def test_amlsims_alerts_name_the_typology_of_laundering_alone(tmp_path: Path, planned: Planned) -> None:
+    world = make(tmp_path, planned, "amlsim")
+    lines = world.files["alert_transactions"].read_text().split("\n")
+    assert lines[0] == "alert_id,alert_type,is_sar,tran_id,orig_acct,bene_acct,tx_type,base_amt,tran_timestamp"
+    assert len(lines) - 2 == len(planned)
+    payments = world.files["payments"].read_text().split("\n")
+    for line in lines[1:-1]:
+        alert, _, dirty, number, *fields = line.split(",")
+        assert payments[int(number)] == ",".join([number, *fields, dirty, alert])
+    typologies = read(world.files["payments"]).column("typology").to_pylist()
+    assert {row for row, name in enumerate(typologies) if name == "fan-in"} == {
+        row for row, dirty in zip(world.rows.tolist(), world.planned.laundering.tolist(), strict=True) if dirty
+    }
+
+
 def test_every_account_and_customer_is_in_its_file(tmp_path: Path, planned: Planned, population: Population) -> None:
     own = make(tmp_path / "own", planned, "own")
     accounts = read_accounts(own.files["accounts"]).rows

@@ -17,6 +17,7 @@ from greywater.synth.everyday import Everyday, plan_everyday
 from greywater.synth.planned import Planned
 from greywater.synth.presets import WorldPlan
 from greywater.synth.weaving import Piece, pieces, sort_planned, woven
+from greywater.synth.world_alerts import write_alert_transactions
 from greywater.synth.world_files import FORMS, Form, Kind, PaymentsFile, payments_file, payments_path
 from greywater.synth.world_parties import write_parties
 from greywater.vocab import Int64Array, Progress
@@ -46,7 +47,7 @@ class LargeWorld:
     folder : Path
         Where the files are.
     files : dict of str to Path
-        payments, accounts and, of our own form, parties.
+        payments, accounts, of our own form parties, and of AMLSim's alert_transactions.
     """
 
     plan: WorldPlan
@@ -141,6 +142,9 @@ def make_large_world(
             rows[slice(*piece.planned)] = places
             if progress is not None:
                 progress.advance(len(piece))
+    if form == "amlsim":
+        files["alert_transactions"] = folder / "alert_transactions.csv"
+        write_alert_transactions(files["alert_transactions"], population, planned, rows)
     return LargeWorld(plan, population, planned, rows, plan.payments, folder, files)
 
 

@@ -17,7 +17,7 @@ from greywater.synth.planned import Planned
 from greywater.synth.streams import stream_key
 from greywater.vocab import Int64Array
 
-__all__ = ["Chunk", "Piece", "pieces", "sort_planned", "woven"]
+__all__ = ["Chunk", "Piece", "alert_numbers", "pieces", "sort_planned", "woven"]
 
 _SECOND_US: Final = 1_000_000
 _HOUR_US: Final = 3_600 * _SECOND_US
@@ -143,7 +143,7 @@ def woven(everyday: Everyday, planned: Planned, planned_us: Int64Array, piece: P
     laundering = np.zeros(len(columns.time), np.bool_)
     laundering[row:] = planned.laundering[some]
     alert = np.full(len(laundering), -1, np.int64)
-    alert[row:] = _alerts(planned, some)
+    alert[row:] = alert_numbers(planned, some)
     order = np.argsort(columns.time, kind="stable")
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
@@ -157,8 +157,8 @@ def woven(everyday: Everyday, planned: Planned, planned_us: Int64Array, piece: P
     )
 
 
-def _alerts(planned: Planned, some: slice) -> Int64Array:
-    """The alert of each: its attempt, or its group behind all attempts."""
+def alert_numbers(planned: Planned, some: slice = slice(None)) -> Int64Array:
+    """The alert of each of some planned payments: its attempt, or its group behind all attempts, or -1."""
     attempts = int(planned.attempt.max(initial=-1)) + 1
     group = planned.group[some]
     return np.where(planned.attempt[some] >= 0, planned.attempt[some], np.where(group >= 0, group + attempts, -1))

@@ -20,7 +20,17 @@ from greywater.synth.presets import WorldPlan
 from greywater.synth.weaving import Chunk
 from greywater.vocab import Int64Array
 
-__all__ = ["FORMS", "Form", "Kind", "PaymentsFile", "id_digits", "number_texts", "payments_file", "payments_path"]
+__all__ = [
+    "AMLSIM_TYPES",
+    "FORMS",
+    "Form",
+    "Kind",
+    "PaymentsFile",
+    "id_digits",
+    "number_texts",
+    "payments_file",
+    "payments_path",
+]
 
 Form = Literal["amlworld", "amlsim", "own"]
 Kind = Literal["csv", "parquet"]
@@ -34,7 +44,7 @@ _HEADS: Final = {
     "receiver_bank,channel",
 }
 #: AMLSim's words for ways to pay; what it has no word for is a transfer.
-_AMLSIM_TYPES: Final = ("CHECK", "CREDIT", "TRANSFER", "CASH", "TRANSFER", "WIRE", "TRANSFER")
+AMLSIM_TYPES: Final = ("CHECK", "CREDIT", "TRANSFER", "CASH", "TRANSFER", "WIRE", "TRANSFER")
 _YEN: Final = CODES.index("JPY")
 _GROUP_ROWS: Final = 1 << 20
 _MONEY: Final = pa.decimal128(18, 6)
@@ -97,7 +107,7 @@ def _nine_digits(places: NDArray[np.int32], numbers: Int64Array) -> pa.Array:
 def _words(form: Form, plan: WorldPlan, population: Population) -> Words:
     own = form == "own"
     currency, currency_length = _matrix(CODES if own else CURRENCIES)
-    ways = {"amlworld": FORMATS, "amlsim": _AMLSIM_TYPES, "own": tuple(CHANNELS[name] for name in FORMATS)}[form]
+    ways = {"amlworld": FORMATS, "amlsim": AMLSIM_TYPES, "own": tuple(CHANNELS[name] for name in FORMATS)}[form]
     format, format_length = _matrix(ways)
     digits = np.array([len(str(units)) - 1 for units in AMOUNT_UNITS.tolist()], np.int64)
     divisor = np.ones(len(CODES), np.int64)
@@ -273,7 +283,7 @@ def _amlsim_columns(chunk: Chunk, words: Words) -> _Named:
     yield "tran_id", pa.array(np.arange(chunk.row + 1, chunk.row + len(chunk) + 1))
     yield "orig_acct", pa.array(words.number[columns.sender])
     yield "bene_acct", pa.array(words.number[columns.receiver])
-    yield "tx_type", _coded(columns.format, _AMLSIM_TYPES)
+    yield "tx_type", _coded(columns.format, AMLSIM_TYPES)
     yield "base_amt", _decimal(np.maximum(cents, 1).astype(np.int64) * 10_000)
     days = columns.time // _DAY_US * 86_400_000
     yield "tran_timestamp", pa.array(days, pa.int64()).cast(pa.timestamp("ms", "UTC"))
