@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import fields, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -311,3 +312,25 @@ def test_the_same_knobs_give_the_same_and_others_do_not() -> None:
 def test_knobs_that_mean_nothing_are_refused(knobs: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         HardMode(**knobs)
+
+
+def test_the_documents_name_every_knob_and_its_default() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "world.md").read_text(encoding="utf-8")
+    for field in fields(HardMode):
+        value = getattr(HardMode(), field.name)
+        shown = f"{value[0]:g}..{value[1]:g}" if isinstance(value, tuple) else f"{value:g}"
+        shown = str(value).lower() if isinstance(value, bool) else shown
+        assert f"| `{field.name}` | {shown} |" in text
+
+
+def test_a_disguise_is_an_everyday_payment_of_nearly_the_amount() -> None:
+    _, sample, looks = everyday()
+    worn = {(int(sample.currency[row]), int(sample.paid[row]), int(sample.format[row])) for row in range(len(sample))}
+    wanted = np.exp(np.random.default_rng(2).normal(11.0, 1.0, 300))
+    currency = np.random.default_rng(3).integers(0, 2, 300)
+    paid, form = looks.wear(np.random.default_rng(4), currency, wanted, typed=True)
+    units = wanted / 100.0 * USD_RATES[currency] * AMOUNT_UNITS[currency]
+    near = (paid <= units + 1) & (paid >= 0.88 * units - 1)
+    assert near.all()
+    known = [one in worn for one in zip(currency.tolist(), paid.tolist(), form.tolist(), strict=True)]
+    assert np.mean(known) > 0.98

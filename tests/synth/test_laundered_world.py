@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from greywater.formats.alert_files import read_alerts
+from greywater.formats.detect import open_source
 from greywater.formats.patterns import read_patterns
 from greywater.formats.rates import Rates
 from greywater.formats.records import read_accounts, read_labels, read_parties, read_relationships, read_seeds
@@ -108,6 +110,10 @@ def test_as_published(tmp_path: Path, form: str) -> None:
         assert len(attempts) == len(world.laundering.attempts)
         for attempt in attempts:
             assert {",".join(payment) for payment in attempt.payments} <= lines
+        chunks = list(open_source(world.files["payments"]).chunks())
+        told = Counter(name for chunk in chunks for name in chunk.payments["typology"].to_pylist() if name)
+        assert told == Counter(attempt.typology for attempt in attempts for _ in attempt.payments)
+        assert sum(chunk.rejected.num_rows for chunk in chunks) == 0
     if form == "own":
         labels = rows_of(world.files["labels"])
         assert {row["label"] for row in labels} == {"1"}
