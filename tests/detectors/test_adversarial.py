@@ -127,6 +127,8 @@ def test_how_far_out_a_row_lies_is_a_part_of_the_score_where_it_is_asked_for(tmp
     made[0.5].save(tmp_path / "m")
     assert Adversarial.load(tmp_path / "m").score(table).tobytes() == far.tobytes()
     assert made[0.5].score_row(rows[11]) == far[11]
+    alone = [made[weight].scored_by("discriminator").score(table) for weight in (0.0, 0.5)]
+    assert alone[0].tobytes() == alone[1].tobytes()
 
 
 def test_known_launderers_pushed_away_are_told_better() -> None:

@@ -301,7 +301,7 @@ class Adversarial(TellsSteps, CalibratedFace[_Fitted]):
 
     @property
     def _far(self) -> float:
-        return self._parameters.far if self._goes_far else 0.0
+        return self._parameters.far if self._goes_far and self._parameters.score_by != "discriminator" else 0.0
 
     def _draw(
         self, X: TrainingTable, y: Int64Array | None, weight: Float64Array | None

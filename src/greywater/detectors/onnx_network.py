@@ -33,7 +33,7 @@ def network_score(graph: OnnxGraph, detector: Any) -> str:
     if len(each) > 1:
         total = reduce(lambda one, other: graph.op("Add", one, other), each)
         score = graph.op("Div", total, graph.array(float(len(each))))
-    if not (far := detector._parameters.far):
+    if not (far := detector._far):
         return score
     whole = graph.cast(_scaled(graph, fitted.scaling, np.arange(fitted.scaling.width)), np.float32)
     distance = _mean_square(graph, graph.cast(whole, np.float64))
