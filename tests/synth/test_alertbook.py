@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from greywater.errors import RefusedValueError, StoreAccessError, StoreDamagedError, UsageError
 from greywater.formats.synthaml import is_synthaml, read_alert_transactions
 from greywater.synth import alertbook
-from greywater.synth.alertbook_blocks import BLOCK
+from greywater.synth.alertbook_blocks import BLOCK, AlertBlock, in_order
 from greywater.synth.alertbook_tables import KINDS, AlertTables, read_tables
 from tests.synth.alert_sets import NEW_YEAR_2021, QUARTERS, alert_features, kolmogorov_smirnov, made_alerts
 
@@ -74,6 +74,21 @@ def test_example_seeds_are_different_banks_with_the_same_marginals() -> None:
 def test_the_same_bits_on_any_number_of_threads(example: alertbook.AlertBook, threads: int) -> None:
     alone = example.tables(3 * BLOCK + 7, 11, threads=1)
     assert all(a.equals(b) for a, b in zip(alone, example.tables(3 * BLOCK + 7, 11, threads=threads), strict=True))
+
+
+def test_no_more_blocks_are_made_than_may_wait(example: alertbook.AlertBook) -> None:
+    made: list[int] = []
+
+    def draw(number: int) -> AlertBlock:
+        made.append(number)
+        return example.parameters.draw(1, number)  # type: ignore[union-attr]
+
+    blocks = in_order(draw, 40 * BLOCK, 2)
+    for taken in range(3):
+        assert next(blocks).first == taken * BLOCK + 1
+        assert len(made) <= taken + 4
+    blocks.close()
+    assert len(made) < 10
 
 
 def test_a_shorter_book_is_the_beginning_of_a_longer_one(example: alertbook.AlertBook) -> None:

@@ -18,7 +18,7 @@ from greywater.config import Settings
 from greywater.errors import EmptyInputError, UsageError
 from greywater.synth import alertbook
 from greywater.synth.alertbook_files import AlertFiles
-from greywater.synth.alertbook_ledger import LEDGER_COLUMNS, LedgerAlerts, from_ledger
+from greywater.synth.alertbook_ledger import LEDGER_COLUMNS
 from greywater.synth.alertbook_tables import AlertTables
 from greywater.vocab import Actor, Progress, currency_exponent
 
@@ -164,7 +164,7 @@ def _from_recorded(actor: Actor, settings: Settings, request: AlertMakingRequest
         raise EmptyInputError(
             "no alert has both a customer and an outcome", where=str(request.ledger_alerts), mend=mend
         )
-    alerts = LedgerAlerts(
+    alerts = alertbook.LedgerAlerts(
         [held.party[place] for place in decided], held.moment_us[decided], np.asarray(held.outcome[decided] == 1)
     )
     with open_project(settings, actor) as project:
@@ -175,7 +175,7 @@ def _from_recorded(actor: Actor, settings: Settings, request: AlertMakingRequest
         accounts = sorted({one for name in alerts.customer for one in parties.accounts_of.get(name, (name,))})
         payments = project.ledger.payments_of(accounts, list(LEDGER_COLUMNS))
         unit = 10 ** currency_exponent(project.file.base_currency)
-    return from_ledger(
+    return alertbook.from_ledger(
         alerts, payments, parties.accounts_of, private=private, days=request.days,
         private_only=request.private_only, minor_units=unit,
     )  # fmt: skip

@@ -18,10 +18,11 @@ from greywater.synth.alertbook_example import example_book
 from greywater.synth.alertbook_faithful import FaithfulBook, fit_faithful
 from greywater.synth.alertbook_files import AlertFiles, read_arrays, write_arrays, write_files
 from greywater.synth.alertbook_hma import Categories, HmaBook, Marginals, fit_hma1
+from greywater.synth.alertbook_ledger import LedgerAlerts, from_ledger
 from greywater.synth.alertbook_tables import AlertTables, read_tables
 from greywater.vocab import Progress
 
-__all__ = ["MODES", "PUBLISHED_ALERTS", "AlertBook", "example", "fit"]
+__all__ = ["MODES", "PUBLISHED_ALERTS", "AlertBook", "LedgerAlerts", "example", "fit", "from_ledger"]
 
 MODES: Final = ("faithful", "hma1")
 #: Alerts of the published files.
