@@ -79,6 +79,7 @@ def main() -> None:
         "alerts": len(drawn["alerts"]),
         "given": len(transactions),
         "rows": len(drawn["transactions"]),
+        "cpu": time.process_time(),
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
     made = drawn["alerts"].merge(drawn["transactions"], on="AlertID")
