@@ -30,7 +30,7 @@ from greywater.detectors.metrics import roc_auc
 from greywater.errors import UsageError
 from greywater.vocab import Actor, Progress
 
-__all__ = ["OURS", "PARTS", "PUBLISHED", "AlertBenchmark", "BenchmarkRequest", "bench_synthaml"]
+__all__ = ["OURS", "PARTS", "PUBLISHED", "AlertBenchmark", "BenchmarkRequest", "bench_synthaml", "our_ranking"]
 
 #: ROC AUC in percent as published, trained and tested on the synthetic files (Jensen et al., Scientific Data 2023).
 PUBLISHED: Final = {
@@ -199,7 +199,7 @@ def _measured(
         asked = request.models or tuple(ALERT_MODELS)
         spreads = contest(train, test, models=asked, seeds=request.seeds, **common)
         models = {ALERT_MODELS[name]: spreads[name] for name in asked}
-        parts["models"] = {**models, OURS: _ours(settings, found, cut, request.seeds, told)}
+        parts["models"] = {**models, OURS: our_ranking(settings, found, cut, request.seeds, told)}
     if "imbalance" in request.parts:
         parts["imbalance"] = imbalance_study(
             train, test, models=quick, rates=request.rates, seeds=request.seeds, **common
@@ -224,8 +224,8 @@ def _measured(
     )
 
 
-def _ours(settings: Settings, found: AlertSet, cut: int, seeds: int, told: Progress) -> Spread:
-    """What `greywater prioritise` ranks with: fitted before the last training quarter, chosen and stopped on it."""
+def our_ranking(settings: Settings, found: AlertSet, cut: int, seeds: int, told: Progress) -> Spread:
+    """ROC AUC of what `greywater prioritise` ranks with: fitted before the last training quarter, chosen on it."""
     starts = [start for start in quarter_starts(found.moment_us[:cut]) if 0 < start < cut]
     stop = next((start for start in reversed(starts) if cut - start >= LEAST_HELD), int(cut * 0.75))
     if not 0 < int(found.y[:stop].sum()) < stop:
