@@ -134,7 +134,7 @@ def fidelity(folder: Path, settings: Settings, alerts: int, seeds: int) -> str:
     words = (
         f"{alerts // 2:,} alerts ({found['counts']['real']['transactions']:,} transactions) of the example stand for "
         f"real ones, {alerts // 2:,} others of it for the holdout; `alertbook.fit` in faithful mode made as many in "
-        f"{made:.0f} s (fit and writing), the report took {spent:.0f} s wall. The six models ran {seeds} seeds."
+        f"{made:.0f} s (fit and writing), the report took {spent:.0f} s wall. {seeds} seed(s) for each model."
     )
     return "\n\n".join((
         words, table(("part", "measure", "found", "ideal", "line", "kept"), rows),
