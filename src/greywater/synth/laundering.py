@@ -160,32 +160,27 @@ def _dealt(seed: int, proportions: Proportions, hard: HardMode | None) -> list[t
     for share in proportions.typologies:
         sizes = deal_sizes(seed, share)
         if hard is not None:
+            step = 2 if share.typology in {"scatter-gather", "stack"} else 1
             least = max(hard.smallest, _FEWEST.get(share.typology, 1))
-            sizes = _at_least(sizes, least + least % 2 if share.typology in {"scatter-gather", "stack"} else least)
+            sizes = _at_least(sizes, least + least % step, step)
         chance = stream(seed, "order of attempts", share.typology).random(len(sizes))
         late = (1.0 - mixed) * chance + mixed * _LATE[share.typology]
         dealt += [(float(when), share, int(size)) for when, size in zip(late, sizes, strict=True)]
     return [(share, size) for _, share, size in sorted(dealt, key=lambda one: (one[0], one[1].typology))]
 
 
-def _at_least(sizes: Int64Array, least: int) -> Int64Array:
-    """Small attempts grow to `least` as far as larger ones can give; there may be fewer of them."""
+def _at_least(sizes: Int64Array, least: int, step: int) -> Int64Array:
+    """Sizes of `least` or more with the same sum: as many attempts as can be, the largest give to the others."""
     kept = max(1, min(len(sizes), int(sizes.sum()) // least))
-    grown = np.sort(sizes)[::-1][:kept].copy()
+    grown = np.maximum(np.sort(sizes)[::-1][:kept], least)
     missing = int(sizes.sum() - grown.sum())
-    for place in range(kept - 1, -1, -1):
-        given = min(missing, max(0, least - int(grown[place])))
-        grown[place] += given
-        missing -= given
-    while (short := np.flatnonzero(grown < least)).size:
-        richest = int(np.argmax(grown))
-        if grown[richest] <= least + 1:
-            grown[short] = least
-            break
-        grown[richest] -= 2
-        grown[short[0]] += 2
-    grown[int(np.argmax(grown))] += missing % 2 if missing < 2 else 0
-    return np.asarray(grown, dtype=np.int64)
+    while missing >= step:
+        grown[np.argmin(grown)] += step
+        missing -= step
+    while missing <= -step and grown.max() >= least + step:
+        grown[np.argmax(grown)] -= step
+        missing += step
+    return grown
 
 
 def _apportioned(seed: int, total: int, weights: Float64Array) -> Int64Array:
