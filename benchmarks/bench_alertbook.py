@@ -74,7 +74,7 @@ def measured(way: str, source: Path, target: Path, alerts: int) -> dict[str, flo
 def line(name: str, told: dict[str, float], rows: float) -> tuple[object, ...]:
     whole = told.get("read", 0.0) + told["fit"] + told.get("draw", told.get("sample", 0.0))
     return (
-        name, f"{told['alerts']:,}", f"{told['rows'] / 1e6:,.2f} M", f"{told.get('read', float('nan')):.1f}",
+        name, f"{told['alerts']:,}", f"{told['rows'] / 1e6:,.2f} M", f"{told['read']:.1f}" if "read" in told else "",
         f"{told['fit']:.1f}", f"{told.get('draw', told.get('sample', 0.0)):.1f}", f"{whole:.1f}", f"{told['cpu']:.1f}",
         f"{1e6 * told['cpu'] / rows:,.2f}", f"{told['memory'] / 2**30:.2f}",
     )  # fmt: skip
