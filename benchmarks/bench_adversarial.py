@@ -43,7 +43,7 @@ from unseen_sets import Part, part_of, sequences_of, typologies
 #: What the validation slices chose, by set: a name of ADVERSARIAL.
 CHOSEN = {
     "amlsim_medium": "standard scale, code 32, trim 20 %, far 1",
-    "amlgentex_small": "as it comes",
+    "amlgentex_small": "standard scale, code 32, trim 20 %",
     "cardfraud": "half masked, far 1",
     "ethereum_accounts": "code 4, 10 epochs",
 }
