@@ -14,6 +14,37 @@ import time
 import warnings
 from pathlib import Path
 
+#: The two tables as SDV describes them.
+METADATA = {
+    "tables": {
+        "alerts": {
+            "primary_key": "AlertID",
+            "columns": {
+                "AlertID": {"sdtype": "id"},
+                "Date": {"sdtype": "datetime", "datetime_format": "%Y-%m-%d"},
+                "Outcome": {"sdtype": "categorical"},
+            },
+        },
+        "transactions": {
+            "columns": {
+                "AlertID": {"sdtype": "id"},
+                "Before": {"sdtype": "numerical"},
+                "Entry": {"sdtype": "categorical"},
+                "Type": {"sdtype": "categorical"},
+                "Size": {"sdtype": "numerical"},
+            }
+        },
+    },
+    "relationships": [
+        {
+            "parent_table_name": "alerts",
+            "child_table_name": "transactions",
+            "parent_primary_key": "AlertID",
+            "child_foreign_key": "AlertID",
+        }
+    ],
+}
+
 
 def main() -> None:
     warnings.filterwarnings("ignore")
@@ -34,37 +65,7 @@ def main() -> None:
     # The paper's own column: seconds before the alert.
     moment = transactions["AlertID"].map(dates)
     transactions["Before"] = (moment - transactions.pop("Timestamp")).dt.total_seconds() + 86_400
-    metadata = Metadata.load_from_dict(
-        {
-            "tables": {
-                "alerts": {
-                    "primary_key": "AlertID",
-                    "columns": {
-                        "AlertID": {"sdtype": "id"},
-                        "Date": {"sdtype": "datetime", "datetime_format": "%Y-%m-%d"},
-                        "Outcome": {"sdtype": "categorical"},
-                    },
-                },
-                "transactions": {
-                    "columns": {
-                        "AlertID": {"sdtype": "id"},
-                        "Before": {"sdtype": "numerical"},
-                        "Entry": {"sdtype": "categorical"},
-                        "Type": {"sdtype": "categorical"},
-                        "Size": {"sdtype": "numerical"},
-                    }
-                },
-            },
-            "relationships": [
-                {
-                    "parent_table_name": "alerts",
-                    "child_table_name": "transactions",
-                    "parent_primary_key": "AlertID",
-                    "child_foreign_key": "AlertID",
-                }
-            ],
-        }
-    )
+    metadata = Metadata.load_from_dict(METADATA)
     begin = time.perf_counter()
     model = HMASynthesizer(metadata, verbose=False)
     for table in ("alerts", "transactions"):
