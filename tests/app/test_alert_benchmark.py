@@ -123,3 +123,16 @@ def test_the_planted_column_is_what_the_models_rest_on(whole: AlertBenchmark) ->
 def test_the_same_files_give_the_same_figures(files: tuple[Path, Path]) -> None:
     asked = {"models": ("lightgbm",), "seeds": 1}
     assert bench(files, **asked).to_json() == bench(files, **asked).to_json()
+
+
+def test_drift_that_cannot_begin_is_refused_before_anything_is_fitted(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = files[0].read_text().splitlines()
+    early = ("2020-01", "2020-02", "2020-03")
+    kept = [line for line in lines if not (line.endswith("Report") and line.split(",")[1].startswith(early))]
+    alerts = tmp_path / "alerts.csv"
+    alerts.write_text("\n".join(kept) + "\n")
+    monkeypatch.setattr("greywater.app.alert_benchmark._measured", lambda *_: pytest.fail("something was fitted"))
+    with pytest.raises(UsageError, match="alerts of 2020 Q1, with which drift begins, are all of one outcome"):
+        bench((alerts, files[1]), parts=("models", "drift"))

@@ -40,4 +40,6 @@ def test_errors_say_what_to_mend(greywater: Callable[..., Any], tmp_path: Path) 
     assert "January, April, July or October" in said.err
     assert greywater("bench", "synthaml", alerts, "missing.csv").code == 3
     assert greywater("bench", "synthaml", alerts, transactions, "--parts", "magic").code == 2
+    none = greywater("bench", "synthaml", alerts, transactions, "--models", ",")
+    assert (none.code, "no model is asked for" in none.err) == (2, True)
     assert greywater("bench", "synthaml", alerts, transactions, "--report", "nowhere/x.html").code == 2

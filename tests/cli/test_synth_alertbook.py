@@ -78,6 +78,21 @@ def test_recorded_payments_before_alerts(greywater: Callable[..., Any], tmp_path
         make_alerts(investigator, settings, AlertMakingRequest(tmp_path / "x", ledger_alerts=tmp_path / "raised.csv"))
 
 
+def test_what_alerts_are_fitted_to_is_not_replaced(greywater: Callable[..., Any], tmp_path: Path) -> None:
+    assert greywater("synth", "alertbook", "bank", "--alerts", "300", "--save", "book").code == 0
+    files = [str(tmp_path / "bank" / name) for name in BOTH]
+    before = [Path(name).read_bytes() for name in files]
+    (tmp_path / "also").symlink_to(tmp_path / "bank")
+    for folder in ("bank", "also"):
+        said = greywater("synth", "alertbook", folder, *files, "--alerts", "40")
+        assert (said.code, "would replace those that they are fitted to" in said.err) == (2, True)
+    assert [Path(name).read_bytes() for name in files] == before
+    beside = greywater("synth", "alertbook", "bank", *files, "--alerts", "40", "--format", "parquet")
+    assert beside.code == 0, beside.err
+    other = greywater("synth", "alertbook", "made", "--book", "book", "--mode", "hma1")
+    assert (other.code, "the saved book is of the mode faithful" in other.err) == (2, True)
+
+
 def test_errors_say_what_to_mend(greywater: Callable[..., Any], tmp_path: Path) -> None:
     one = greywater("synth", "alertbook", "made", "alerts.csv")
     assert (one.code, "give both" in one.err) == (2, True)
@@ -88,6 +103,8 @@ def test_errors_say_what_to_mend(greywater: Callable[..., Any], tmp_path: Path) 
     book = greywater("synth", "alertbook", "made", "--book", "b")
     assert (book.code, "cannot be read" in book.err) == (4, True)
     (tmp_path / "l.csv").write_text("alert_id,customer,date,outcome\n1,,2024-01-01,reported\n")
+    unwritten = greywater("synth", "alertbook", "made", "--alerts", "40", "--json", "absent/made.json")
+    assert (unwritten.code, "the JSON cannot be written there" in unwritten.err) == (2, True)
     nobody = greywater("synth", "alertbook", "made", "--ledger", "l.csv")
     assert (nobody.code, "both a customer and an outcome" in nobody.err) == (3, True)
     assert not (tmp_path / "made").exists()

@@ -52,6 +52,12 @@ def test_hard_mode_of_our_own_form_with_a_knob(greywater: Callable[..., Any], tm
     ("words", "found"),
     [
         (("--payments", "10"), "a world needs at least"),
+        (("--payments", "1000000000000000"), "a world has at most 10,000,000,000 payments"),
+        (("--payments", "9000000000"), "a world has at most 250,000,000 accounts"),
+        (("--days", "100000000000000000000"), "a world has at most 36,500 days"),
+        (("--payments", "2000", "--hard", "--knob", "lookalikes=999"), "leave no everyday life among 2,000"),
+        (("--hard", "--knob", "smallest=100000000000000000000000"), "is too much"),
+        (("--payments", "2000", "--json", "absent/made.json"), "the JSON cannot be written there"),
         (("--knob", "drift=0.3"), "hard mode is off"),
         (("--hard", "--knob", "noise=1"), "no knob is called noise"),
         (("--hard", "--knob", "drift=much"), "'much' means nothing to drift"),
@@ -61,6 +67,18 @@ def test_what_means_nothing_is_refused(greywater: Callable[..., Any], words: tup
     said = greywater("synth", "world", "made", *words)
     assert said.code == 2
     assert found in said.err
+    assert not Path("made").exists()
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_payments_that_cannot_have_their_name_leave_no_rest(
+    greywater: Callable[..., Any], tmp_path: Path, kind: str
+) -> None:
+    in_the_way = tmp_path / "made" / f"HI-Small_Trans.{kind}"
+    in_the_way.mkdir(parents=True)
+    said = greywater("synth", "world", "made", "--payments", "2000", "--format", kind)
+    assert (said.code, "cannot be written" in said.err) == (4, True)
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_knobs_are_read_as_what_they_hold() -> None:

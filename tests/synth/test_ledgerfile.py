@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greywater.errors import StoreAccessError
-from greywater.synth.ledgerfile import decimal_text, time_text, write_json, write_table
+from greywater.errors import StoreAccessError, StoreFullError
+from greywater.synth.ledgerfile import decimal_text, named_troubles, time_text, write_json, write_pieces, write_table
 from greywater.vocab import MAX_AMOUNT
 
 
@@ -47,3 +50,25 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     for write in (lambda path: write_table(path, {"a": pa.array(["x"])}), lambda path: write_json(path, {})):
         with pytest.raises(StoreAccessError, match="cannot be written"):
             write(tmp_path / "absent" / "t.csv")
+
+
+@pytest.mark.parametrize("trouble", [KeyboardInterrupt, MemoryError])
+def test_a_file_that_is_never_whole_leaves_what_was_there(tmp_path: Path, trouble: type[BaseException]) -> None:
+    def pieces() -> Iterator[dict[str, Any]]:
+        yield {"a": pa.array(["new"])}
+        raise trouble
+
+    path = tmp_path / "t.csv"
+    for before in (None, "a\nold\n"):
+        if before is not None:
+            path.write_text(before)
+        with pytest.raises(trouble):
+            write_pieces(path, pieces())
+        assert [one.name for one in tmp_path.iterdir()] == ([] if before is None else ["t.csv"])
+    assert path.read_text() == "a\nold\n"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_no_room(tmp_path: Path, code: int) -> None:
+    with pytest.raises(StoreFullError, match="no room for the file"), named_troubles(tmp_path):
+        raise OSError(code, "full")

@@ -89,6 +89,8 @@ class BenchmarkRequest:
             strange = [word for word in words if word not in known]
             if strange:
                 raise UsageError(f"there is no {strange[0]!r}", where=where, mend=f"give some of {', '.join(known)}")
+        if self.models is not None and not self.models:
+            raise UsageError("no model is asked for", where="--models", mend=f"give some of {', '.join(ALERT_MODELS)}")
         if not self.parts:
             raise UsageError("no part is asked for", where="--parts", mend=f"give some of {', '.join(PARTS)}")
         if not 1 <= self.seeds <= 1_000:
@@ -183,6 +185,13 @@ def bench_synthaml(
                     where="--test-from",
                     mend="give a day with reported and dismissed alerts on both sides",
                 )
+        quarter, _, end = quarters_of(found.moment_us)[0]
+        if "drift" in request.parts and not 0 < int(found.y[:end].sum()) < end:
+            raise UsageError(
+                f"the alerts of {quarter}, with which drift begins, are all of one outcome",
+                where="--parts",
+                mend="leave drift out, or give alerts that begin in a quarter with both outcomes",
+            )
         detail.update(alerts=len(found.y), parts=list(request.parts))
         with one_thread_of_algebra():
             return _measured(settings, request, found, cut, told)

@@ -17,7 +17,7 @@ from greywater.app.wiring import open_project
 from greywater.config import Settings
 from greywater.errors import EmptyInputError, UsageError
 from greywater.synth import alertbook
-from greywater.synth.alertbook_files import AlertFiles
+from greywater.synth.alertbook_files import ALERTS_NAME, TRANSACTIONS_NAME, AlertFiles
 from greywater.synth.alertbook_ledger import LEDGER_COLUMNS
 from greywater.synth.alertbook_tables import AlertTables
 from greywater.vocab import Actor, Progress, currency_exponent
@@ -121,6 +121,7 @@ def make_alerts(
     ]  # fmt: skip
     if len(named) > 1:
         raise UsageError(f"alerts cannot come from {' and '.join(named)} at once", mend="name one of them")
+    _keep_what_is_read(request)
     with audited(settings, actor, "export", request.folder.name) as detail:
         if request.ledger_alerts is not None:
             require(actor, "read_payments")
@@ -135,9 +136,23 @@ def make_alerts(
     return made
 
 
+def _keep_what_is_read(request: AlertMakingRequest) -> None:
+    """Refuse to write over the files that the alerts come from."""
+    read = {path.resolve() for path in (*(request.files or ()), request.ledger_alerts) if path is not None}
+    for name in (ALERTS_NAME, TRANSACTIONS_NAME):
+        written = request.folder / f"{name}.{request.form}"
+        if written.resolve() in read:
+            found = "the alerts that are made up would replace those that they are fitted to"
+            raise UsageError(found, where=str(written), mend="name another folder")
+
+
 def _book(actor: Actor, settings: Settings, request: AlertMakingRequest, told: Progress) -> alertbook.AlertBook:
     if request.book is not None:
-        return alertbook.AlertBook.load(request.book)
+        book = alertbook.AlertBook.load(request.book)
+        if request.mode not in ("faithful", book.mode):
+            mend = "leave --mode out, or fit a book anew"
+            raise UsageError(f"the saved book is of the mode {book.mode}", where=str(request.book), mend=mend)
+        return book
     alerts: Any
     transactions: Any
     if request.files is not None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from greywater.cli.options import Json, Project, Store
-from greywater.cli.output import settings_of, show_rows, write_json
+from greywater.cli.output import require_writable, settings_of, show_rows, write_json
 from greywater.cli.progress import Shown
 
 __all__ = ["alert_book"]
@@ -98,6 +98,7 @@ def alert_book(
 
     if files and len(files) != 2:
         raise UsageError(f"{len(files)} file was given", where="ALERTS TRANSACTIONS", mend="give both, or neither")
+    require_writable(None if json in (None, "-") else Path(str(json)), "the JSON")
     settings = settings_of(store, project)
     request = AlertMakingRequest(
         out, (files[0], files[1]) if files else None, ledger, book, mode.value, alerts, seed, format.value, save,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from greywater.cli.options import Json, Project, Store
-from greywater.cli.output import settings_of, show_rows, write_json
+from greywater.cli.output import require_writable, settings_of, show_rows, write_json
 from greywater.cli.progress import Shown
 
 __all__ = ["world"]
@@ -83,6 +83,7 @@ def world(
     pairs = [(name, text) for name, _, text in (word.partition("=") for word in knob or ())]
     if pairs and not hard:
         raise UsageError("a knob was turned, but hard mode is off", where="--knob", mend="add --hard")
+    require_writable(None if json in (None, "-") else Path(str(json)), "the JSON")
     settings = settings_of(store, project)
     request = WorldMakingRequest(
         out, preset.value, payments, accounts, days, seed, hard_mode(dict(pairs)) if hard else None, form.value,

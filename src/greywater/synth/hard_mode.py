@@ -12,6 +12,8 @@ __all__ = ["QUARTER_DAYS", "HardMode"]
 QUARTER_DAYS: Final = 91
 #: Knobs that are shares.
 _SHARES: Final = ("familiar", "mix_drift", "alerted", "overlooked", "mistaken", "misnamed")
+#: Knobs that are counted out one by one, and the most they can be.
+_MOST: Final = {"lookalikes": 1_000, "false_alerts": 1_000, "smallest": 100}
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,9 @@ class HardMode:
                 )
             if field.name in _SHARES and value > 1:
                 raise UsageError(f"{value} is no share", where=field.name, mend="give a number from 0 to 1")
+            most = _MOST.get(field.name)
+            if most is not None and value > most:
+                raise UsageError(f"{value} is too much", where=field.name, mend=f"give a number from 0 to {most}")
         if not 0 < self.kept[0] <= self.kept[1] <= 1:
             raise UsageError(
                 f"{self.kept} is no range of shares", where="kept", mend="give two shares, the lower first"

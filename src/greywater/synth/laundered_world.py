@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from greywater.errors import UsageError
 from greywater.synth.case_tables import (
     alert_columns,
     label_columns,
@@ -119,6 +120,9 @@ def make_laundered_world(
             looks if isinstance(looks, EverydayLooks) else EverydayLooks(population, sample_everyday(plan, population))
         )
         wanted = round(hard.lookalikes * len(laundering.payments))
+        if wanted > plan.payments // 2:
+            found = f"{wanted:,} payments of look-alikes leave no everyday life among {plan.payments:,}"
+            raise UsageError(found, where="lookalikes", mend="turn it down, or ask for more payments")
         lookalikes = plan_lookalikes(plan, population, everyday, wanted)
         watched = watch(plan, population, everyday, laundering, lookalikes, hard)
     planned = Planned.joined([laundering.payments, lookalikes.payments, laundering.cover])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from greywater.errors import StoreAccessError, StoreFullError
 from greywater.vocab import Int64Array
 
-__all__ = ["decimal_text", "named_troubles", "time_text", "write_json", "write_pieces", "write_table"]
+__all__ = ["decimal_text", "named_troubles", "time_text", "until_whole", "write_json", "write_pieces", "write_table"]
 
 
 def time_text(seconds: Int64Array, missing: int | None = None) -> pa.Array:
@@ -56,8 +56,8 @@ def write_table(path: Path, columns: dict[str, Any]) -> None:
         The file cannot be written.
     """
     if path.suffix == ".parquet":
-        with named_troubles(path):
-            pq.write_table(pa.table(columns), path, compression="zstd")
+        with until_whole(path) as part:
+            pq.write_table(pa.table(columns), part, compression="zstd")
     else:
         write_pieces(path, [columns])
 
@@ -71,7 +71,7 @@ def write_pieces(path: Path, pieces: Iterable[dict[str, Any]]) -> None:
         The file cannot be written.
     """
     options = pa_csv.WriteOptions(include_header=False, quoting_style="none")
-    with named_troubles(path), path.open("wb") as stream:
+    with until_whole(path) as part, part.open("wb") as stream:
         for number, columns in enumerate(pieces):
             table = pa.table(columns)
             if number == 0:
@@ -94,8 +94,28 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
             lines.append(f"{json.dumps(key)}: [\n{entries}\n]" if value else f"{json.dumps(key)}: []")
         else:
             lines.append(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}")
+    with until_whole(path) as part:
+        part.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def until_whole(path: Path) -> Iterator[Path]:
+    """Where to write a file, `<name>.part`: it gets its name once it is whole, and is removed if it never is.
+
+    Raises
+    ------
+    StoreAccessError, StoreFullError
+        The file cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
     with named_troubles(path):
-        path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8", newline="\n")
+        try:
+            yield part
+            part.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink()
+            raise
 
 
 @contextmanager
@@ -104,7 +124,8 @@ def named_troubles(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise StoreFullError("the disk is full", where=str(path), mend="make room and try again") from None
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            found, mend = "there is no room for the file", "make room and try again"
+            raise StoreFullError(found, where=str(path), mend=mend) from None
         mend = "choose a folder that you may write to"
         raise StoreAccessError(f"the file cannot be written: {error.strerror}", where=str(path), mend=mend) from None

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from greywater.errors import StoreAccessError
 from greywater.formats.patterns import Attempt, pattern_lines
 from greywater.synth.economy import AMOUNT_UNITS, CURRENCIES, FORMATS, Population
 from greywater.synth.laundering import Laundering
+from greywater.synth.ledgerfile import until_whole
 
 __all__ = ["pattern_attempts", "write_pattern_file"]
 
@@ -72,12 +72,8 @@ def write_pattern_file(path: Path, laundering: Laundering, population: Populatio
 
     Raises
     ------
-    StoreAccessError
+    StoreAccessError, StoreFullError
         The file cannot be written.
     """
-    try:
-        with path.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.writelines(pattern_lines(pattern_attempts(laundering, population)))
-    except OSError as error:
-        mend = "choose a folder that you may write to"
-        raise StoreAccessError(f"the file cannot be written: {error.strerror}", where=str(path), mend=mend) from None
+    with until_whole(path) as part, part.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.writelines(pattern_lines(pattern_attempts(laundering, population)))

@@ -11,6 +11,12 @@ from greywater.errors import UsageError
 __all__ = ["ATTEMPTS", "DAY_SECONDS", "PRESETS", "WorldPlan", "world_plan"]
 
 DAY_SECONDS: Final = 86_400
+#: Least and most of each: files number so many accounts, and dates go so far.
+_BOUNDS: Final = {
+    "payments": (2_000, 10_000_000_000),
+    "accounts": (500, 250_000_000),
+    "days": (1, 36_500),
+}
 _FIRST_DAY: Final = int(datetime(2022, 9, 1, tzinfo=UTC).timestamp())
 
 #: Laundering attempts of the published world of many launderers, by typology.
@@ -107,7 +113,7 @@ def world_plan(
     Raises
     ------
     UsageError
-        No such preset, or the world would be too small to live in.
+        No such preset, or the world would be too small to live in, or too large to be numbered.
 
     Examples
     --------
@@ -118,18 +124,32 @@ def world_plan(
     if preset not in PRESETS:
         raise UsageError(f"no preset is called {preset}", where="preset", mend=f"choose one of {', '.join(PRESETS)}")
     published = PRESETS[preset]
-    for name, value, least in (("payments", payments, 2_000), ("accounts", accounts, 500), ("days", days, 1)):
-        if value is not None and value < least:
-            raise UsageError(f"a world needs at least {least} {name}, not {value}", where=name, mend=f"give {least}")
-    if payments is None and accounts is not None:
-        payments = round(published.payments * accounts / published.accounts)
-    share = (published.payments if payments is None else payments) / published.payments
+    for name, value in (("payments", payments), ("accounts", accounts), ("days", days)):
+        _check(name, value)
+    if payments is None:
+        payments = published.payments
+        if accounts is not None:
+            payments = round(published.payments * accounts / published.accounts)
+    share = payments / published.payments
+    if accounts is None:
+        accounts = max(_BOUNDS["accounts"][0], round(published.accounts * share))
+        _check("accounts", accounts)
     return replace(
         published,
-        payments=payments if payments is not None else published.payments,
-        accounts=accounts if accounts is not None else max(500, round(published.accounts * share)),
+        payments=payments,
+        accounts=accounts,
         days=days if days is not None else published.days,
         laundering=max(8, round(published.laundering * share)),
         attempts={name: max(1, round(count * share)) for name, count in published.attempts.items()},
         seed=seed,
     )
+
+
+def _check(name: str, value: int | None) -> None:
+    """Refuse a size outside of its bounds."""
+    least, most = _BOUNDS[name]
+    if value is not None and value < least:
+        raise UsageError(f"a world needs at least {least} {name}, not {value}", where=name, mend=f"give {least}")
+    if value is not None and value > most:
+        found = f"a world has at most {most:,} {name}, not {value:,}"
+        raise UsageError(found, where=name, mend=f"give {most} or fewer {name}")

@@ -146,9 +146,10 @@ class _Unfinished:
         self.part = path.with_name(path.name + ".part")
 
     def finish(self, whole: bool) -> None:
-        if whole:
-            self.part.replace(self.path)
-        else:
+        try:
+            if whole:
+                self.part.replace(self.path)
+        finally:
             self.part.unlink(missing_ok=True)
 
 
@@ -214,8 +215,12 @@ class _Columns:
             self._hand.shutdown()
             with named_troubles(self._place.path):
                 if self._writer is not None:
-                    self._writer.close()
-                    self._place.finish(whole)
+                    closed = False
+                    try:
+                        self._writer.close()
+                        closed = True
+                    finally:
+                        self._place.finish(whole and closed)
 
     def encode(self, chunk: Chunk) -> pa.RecordBatch:
         made = {"amlworld": _amlworld_columns, "amlsim": _amlsim_columns, "own": _own_columns}[self._form]
