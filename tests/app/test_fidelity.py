@@ -109,6 +109,10 @@ def test_without_a_holdout_privacy_by_distance_is_not_known_and_that_is_said(set
     assert any("may have seen" in note for note in found.notes)
     assert found.models
     assert "could not be measured" in to_html(fidelity_page(found.to_json()))
+    assert not any("it is no holdout" in note for note in measured(sets, "made").notes)
+    own = measured(sets, "real", holdout=sets["real"])
+    assert any("it is no holdout" in note for note in own.notes)
+    assert all(each.line is None or each.line <= 1.0 for each in own.measures["privacy"])
     none = measured(sets, "made", holdout=None, test_from="2030-01-01")
     assert none.models == {}
     assert any("usefulness was not measured" in note for note in none.notes)

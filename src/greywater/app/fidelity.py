@@ -49,6 +49,8 @@ TOLD: Final = 0.75
 #: Shares of copied transactions and extremes that chance may bring.
 COPIED: Final = 0.001
 COPIED_EXTREMES: Final = 0.05
+#: Of a holdout at most this share of the transactions may be the real ones.
+_SHARED: Final = 0.5
 #: Transactions drawn from each side for the classifier that looks at them one by one.
 MOST_TRANSACTIONS: Final = 50_000
 #: Points of a drawn curve of distances.
@@ -322,8 +324,13 @@ class _Measuring:
         allowed = [COPIED, COPIED_EXTREMES]
         if "holdout" in self._sides:
             other, of = copied_extremes(real, self._sides["holdout"])
-            allowed = [max(COPIED, 2 * (copied_rows(real, self._sides["holdout"]) or 0.0)),
-                       max(COPIED_EXTREMES, 2 * other / max(of, 1))]  # fmt: skip
+            shared = copied_rows(real, self._sides["holdout"]) or 0.0
+            allowed = [min(1.0, max(COPIED, 2 * shared)), min(1.0, max(COPIED_EXTREMES, 2 * other / max(of, 1)))]
+            if shared > _SHARED:
+                self._notes.append(
+                    f"{100 * shared:.0f} % of the holdout's transactions are in the real ones: it is no holdout, "
+                    "and nothing is known of privacy"
+                )
         else:
             self._notes.append(
                 "without a holdout, whether made alerts lie closer to train is not known: give --holdout"
