@@ -74,3 +74,8 @@ def test_a_file_that_is_never_whole_leaves_what_was_there(tmp_path: Path, troubl
 def test_no_room(tmp_path: Path, code: int) -> None:
     with pytest.raises(StoreFullError, match="no room for the file"), named_troubles(tmp_path):
         raise OSError(code, "full")
+
+
+def test_trouble_without_a_reason_of_its_own(tmp_path: Path) -> None:
+    with pytest.raises(StoreAccessError, match="cannot be written: pyarrow says so"), named_troubles(tmp_path):
+        raise OSError("pyarrow says so")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,8 +18,9 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from greywater.errors import StoreAccessError, StoreDamagedError, StoreFullError, UsageError
+from greywater.errors import StoreAccessError, StoreDamagedError, UsageError
 from greywater.synth.alertbook_blocks import ALERT_SCHEMA, TRANSACTION_SCHEMA, AlertBlock
+from greywater.synth.ledgerfile import named_troubles
 from greywater.vocab import Progress
 
 __all__ = ["ALERTS_NAME", "TRANSACTIONS_NAME", "AlertFiles", "read_arrays", "write_arrays", "write_files"]
@@ -79,7 +78,7 @@ def write_files(
     names = [folder / f"{name}.{form}" for name in (ALERTS_NAME, TRANSACTIONS_NAME)]
     aside = [path.with_name(path.name + ".part") for path in names]
     alerts = reported = rows = 0
-    with _named_troubles(folder), _removed_unless_whole(aside):
+    with named_troubles(folder), _removed_unless_whole(aside):
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             writers = [
@@ -159,7 +158,7 @@ def write_arrays(folder: Path | str, mode: str, arrays: dict[str, NDArray[Any]])
         "arrays": {name: [str(array.dtype), list(array.shape)] for name, array in arrays.items()},
         "sha256": hashlib.sha256(held.getvalue()).hexdigest(),
     }  # fmt: skip
-    with _named_troubles(folder):
+    with named_troubles(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _ARRAYS).write_bytes(held.getvalue())
         (folder / _JSON).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -205,15 +204,3 @@ def _removed_unless_whole(paths: list[Path]) -> Iterator[None]:
     finally:
         for path in paths:
             path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _named_troubles(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise StoreFullError("the disk is full", where=str(path), mend="make room and try again") from None
-        reason = error.strerror or os.strerror(error.errno or errno.EIO)
-        mend = "choose a folder that you may write to"
-        raise StoreAccessError(f"the file cannot be written: {reason}", where=str(path), mend=mend) from None

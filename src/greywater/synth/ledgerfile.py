@@ -128,4 +128,5 @@ def named_troubles(path: Path) -> Iterator[None]:
             found, mend = "there is no room for the file", "make room and try again"
             raise StoreFullError(found, where=str(path), mend=mend) from None
         mend = "choose a folder that you may write to"
-        raise StoreAccessError(f"the file cannot be written: {error.strerror}", where=str(path), mend=mend) from None
+        reason = error.strerror or str(error) or type(error).__name__
+        raise StoreAccessError(f"the file cannot be written: {reason}", where=str(path), mend=mend) from None
